@@ -1,0 +1,1 @@
+"""No domain models live here."""
