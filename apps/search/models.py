@@ -54,7 +54,9 @@ class Index(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["version"], condition=Q(is_active=True), name="one_active_index_per_version")
+            models.UniqueConstraint(
+                fields=["version"], condition=Q(is_active=True), name="one_active_index_per_version"
+            )
         ]
         verbose_name_plural = "indexes"
 
