@@ -14,6 +14,7 @@ def main() -> None:
     sys.path.insert(0, str(ROOT / "platform"))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kindred.settings")
     from django.core.management import execute_from_command_line
+
     from kindred import postgres
 
     if len(sys.argv) > 1 and sys.argv[1] not in NO_DATABASE:
