@@ -125,6 +125,7 @@ class ModelConfig(Frozen):
 
 
 PRESETS: dict[str, Recipe] = {
+    "demo": Recipe(steps=45, validate_every=15, checkpoint_every=15, preprocess=Preprocess(size=64)),
     "quick": Recipe(steps=60),
     "standard": Recipe(steps=390, validate_every=130, checkpoint_every=65),
     "best": Recipe(
