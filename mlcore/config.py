@@ -25,7 +25,7 @@ class Preprocess(Frozen):
 class ResNet(Frozen):
     kind: Literal["resnet"] = "resnet"
     arch: Literal["resnet18", "resnet34", "resnet50"] = "resnet18"
-    dimension: PositiveInt = Field(128, le=4096, description="Length of the embedding; 0 layers between when equal")
+    dimension: PositiveInt = Field(128, le=4096, description="Length of the embedding")
     weights_path: str | None = Field(None, description="A safetensors file to start from; none: from scratch")
 
 

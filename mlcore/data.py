@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mlcore.config import Augment
-from mlcore.images import Box, decode
+from mlcore.errors import InputError
+from mlcore.images import Box, ImageProblem, decode
 from mlcore.preprocess import Preprocessor, augment, shift_colour, to_tensor
 
 Source = Callable[[str], bytes]  # image key -> the file's bytes
@@ -31,6 +32,7 @@ class Photos(Dataset[Tensor]):
 
     def __init__(self, manifest: pd.DataFrame, source: Source, preprocess: Preprocessor) -> None:
         self.keys = manifest["image_key"].tolist()
+        self.paths = manifest["path"].tolist()
         self.boxes = row_boxes(manifest)
         self.source = source
         self.preprocess = preprocess
@@ -39,7 +41,11 @@ class Photos(Dataset[Tensor]):
         return len(self.keys)
 
     def open(self, index: int) -> Image.Image:
-        return decode(self.source(self.keys[index]), self.boxes[index])
+        """Raises InputError, naming the file, for a photo that is gone or damaged."""
+        try:
+            return decode(self.source(self.keys[index]), self.boxes[index])
+        except (ImageProblem, OSError) as error:
+            raise InputError(f"{self.paths[index]}: {error}") from None
 
     def __getitem__(self, index: int) -> Tensor:
         return self.preprocess(self.open(index))

@@ -1,7 +1,6 @@
 """Training: a loop that reads top to bottom, stops when asked, and goes on from a checkpoint exactly where it was."""
 
 import math
-import random
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor
 from mlcore.checkpoint import read_checkpoint, write_checkpoint
 from mlcore.config import Optimizer, Recipe
 from mlcore.data import Source, TrainingPhotos, training_batches
-from mlcore.embed import auto_workers, embed_manifest
+from mlcore.embed import Stopped, auto_workers, embed_manifest
 from mlcore.errors import InputError
 from mlcore.evaluate import evaluate
 from mlcore.events import CheckpointWritten, Message, OnEvent, ShouldStop, Started, StepDone, Validated
@@ -27,7 +26,8 @@ from mlcore.preprocess import Preprocessor
 from mlcore.samplers import plan_batches
 from mlcore.table import preflight
 
-COLLAPSE_SPREAD = 0.01  # mean cosine distance of a batch's embeddings from their mean
+COLLAPSE_SPREAD = 0.01  # 1 - length of the mean of a batch's embeddings; 0 when all are the same
+CHECKPOINTS_KEPT = 2
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class Progress:
     """What a checkpoint holds beside the weights."""
 
     step: int = 0
+    validated_step: int = -1
     best_step: int = 0
     best_metrics: dict[str, float] = field(default_factory=dict)
     untrained_metrics: dict[str, float] = field(default_factory=dict)
@@ -61,6 +62,11 @@ def learning_rate(step: int, steps: int, config: Optimizer) -> float:
         return config.lr * (1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * step / rise)) / 2)
     fall = (step - rise) / max(1.0, steps - rise)
     return config.lr * (1e-4 + (1 - 1e-4) * (1 + math.cos(math.pi * fall)) / 2)
+
+
+def checkpoints(out_dir: Path) -> list[Path]:
+    """The whole checkpoints in a folder, the oldest first."""
+    return sorted(out_dir.glob("checkpoint-*.pt"))
 
 
 def pick_device(asked: str | None) -> str:
@@ -105,7 +111,7 @@ class Training:
     ) -> None:
         self.recipe, self.source, self.out_dir = recipe, source, out_dir
         self.on_event, self.should_stop, self.device = on_event, should_stop, device
-        seed_everything(recipe.seed)
+        torch.manual_seed(recipe.seed)  # the first weights
         self.train_rows = manifest[manifest["split"] == "train"].reset_index(drop=True)
         self.validation_rows = manifest[manifest["split"] == "validation"].reset_index(drop=True)
         codes, names = pd.factorize(self.train_rows["label"], sort=True)
@@ -132,47 +138,54 @@ class Training:
             self.restore(read_checkpoint(resume_from))
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         self.on_event(Started(recipe.steps, progress.step, self.device, parameters))
-        if progress.step == 0 and not progress.untrained_metrics:
-            self.validate()
-
         plan = plan_batches(self.train_rows["label"].tolist(), recipe.sampler, steps=recipe.steps, seed=recipe.seed)
-        photos = TrainingPhotos(self.train_rows, self.source, self.preprocess, recipe.augment)
         batches = training_batches(
-            photos,
+            TrainingPhotos(self.train_rows, self.source, self.preprocess, recipe.augment),
             plan[progress.step :],
             first_step=progress.step,
             seed=recipe.seed,
             workers=auto_workers(recipe.workers),
         )
         images, first_step, last_log, since_log = 0, progress.step, time.monotonic(), 0
-        while progress.step < recipe.steps:
-            if self.should_stop():
+        while True:
+            try:
+                if self.should_stop():
+                    raise Stopped
+                if self.due(recipe.validate_every) and progress.validated_step < progress.step:
+                    self.validate()
+                    last_log, since_log = time.monotonic(), 0
+            except Stopped:
                 self.write_checkpoint()
                 return self.result(None, started, images)
+            if progress.step > first_step and self.due(recipe.checkpoint_every):
+                self.write_checkpoint()
+            if progress.step == recipe.steps:
+                break
             rows = torch.tensor(plan[progress.step])
             loss, logs = self.train_step(next(batches), rows)
             progress.step += 1
             images += len(rows)
             since_log += len(rows)
-            if progress.step % recipe.log_every == 0 or progress.step == recipe.steps:
+            if self.due(recipe.log_every):
                 now = time.monotonic()
                 lr = learning_rate(progress.step - 1, recipe.steps, recipe.optimizer)
                 rate = since_log / max(now - last_log, 1e-6)
                 self.on_event(StepDone(progress.step, recipe.steps, loss, lr, rate, logs))
                 last_log, since_log = now, 0
-            if progress.step % recipe.validate_every == 0 or progress.step == recipe.steps:
-                self.validate()
-                last_log = time.monotonic()
-            if progress.step % recipe.checkpoint_every == 0 and progress.step > first_step:
-                self.write_checkpoint()
         model_dir = self.out_dir / "model"
         self.network.load_state_dict(self.best_weights)
         save_model(model_dir, self.network, recipe.extractor, recipe.preprocess)
         return self.result(model_dir, started, images)
 
+    def due(self, every: int) -> bool:
+        """Whether something done every so many steps, and at the end, is to be done now."""
+        return self.progress.step % every == 0 or self.progress.step == self.recipe.steps
+
     def train_step(self, photos: Tensor, rows: Tensor) -> tuple[float, dict[str, float]]:
         """One batch: `photos` `(B, 3, S, S)` uint8, `rows` `(B,)` their places in the train rows."""
         self.network.train()
+        # Drawn anew from the step, not carried along: whatever else draws numbers, a resumed run draws the same.
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.progress.step)
         lr = learning_rate(self.progress.step, self.recipe.steps, self.recipe.optimizer)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
@@ -205,24 +218,30 @@ class Training:
 
     def validate(self) -> None:
         """Evaluates the validation rows and keeps the weights if they are the best so far."""
-        progress = self.progress
-        metrics: dict[str, float] = {}
-        if len(self.validation_rows):
-            embedder = Embedder(self.network, self.recipe.preprocess, self.device)
-            embeddings = embed_manifest(embedder, self.validation_rows, self.source, workers=self.recipe.workers)
-            metrics = evaluate(embeddings, self.validation_rows).overall
+        progress, name = self.progress, self.recipe.best_metric
+        embedder = Embedder(self.network, self.recipe.preprocess, self.device)
+        embeddings = embed_manifest(
+            embedder,
+            self.validation_rows,
+            self.source,
+            workers=self.recipe.workers,
+            should_stop=self.should_stop,
+        )
+        metrics = evaluate(embeddings, self.validation_rows).overall
+        if name not in metrics:
+            known = ", ".join(sorted(metrics))
+            raise InputError(f"The recipe asks for the best {name}, which is not measured. Choose one of: {known}.")
+        is_best = progress.step > 0 and (not self.best_weights or metrics[name] > progress.best_metrics[name])
         if progress.step == 0:
             progress.untrained_metrics = metrics
-            is_best = False
-        else:
-            name = self.recipe.best_metric
-            is_best = not self.best_weights or metrics.get(name, 0.0) > progress.best_metrics.get(name, 0.0)
         if is_best:
             progress.best_step, progress.best_metrics = progress.step, metrics
             self.best_weights = {key: value.detach().cpu().clone() for key, value in self.network.state_dict().items()}
+        progress.validated_step = progress.step
         self.on_event(Validated(progress.step, metrics, is_best))
 
     def write_checkpoint(self) -> None:
+        """Writes the whole state; keeps the last few. A full disk costs this checkpoint, not the training."""
         state: dict[str, Any] = {
             "recipe": self.recipe.model_dump_json(),
             "progress": vars(self.progress).copy(),
@@ -231,11 +250,19 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "best_weights": self.best_weights,
             "collapse_reported": self.collapse_reported,
-            "random": torch.get_rng_state(),
         }
         path = self.out_dir / f"checkpoint-{self.progress.step:07d}.pt"
-        sha256 = write_checkpoint(path, state)
+        try:
+            sha256 = write_checkpoint(path, state)
+        except OSError as error:
+            text = (
+                f"The checkpoint of step {self.progress.step} could not be written ({error}); the one before it stays."
+            )
+            self.on_event(Message(text, level="warning"))
+            return
         self.on_event(CheckpointWritten(self.progress.step, str(path), sha256))
+        for old in checkpoints(self.out_dir)[:-CHECKPOINTS_KEPT]:  # only now: the event has published the new one
+            old.unlink(missing_ok=True)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Puts everything back as it was. Raises InputError for the checkpoint of another recipe."""
@@ -247,7 +274,6 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.best_weights = state["best_weights"]
         self.collapse_reported = state["collapse_reported"]
-        torch.set_rng_state(state["random"])
 
     def result(self, model_dir: Path | None, started: float, images: int) -> TrainResult:
         seconds = time.monotonic() - started
@@ -261,9 +287,3 @@ class Training:
             seconds=seconds,
             images_per_second=images / max(seconds, 1e-6),
         )
-
-
-def seed_everything(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)

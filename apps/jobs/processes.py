@@ -91,13 +91,16 @@ def is_visible(key: str) -> bool:
 
 
 def kill_group(pid: int, key: str) -> None:
-    """SIGKILLs the process with this pid and key and every process of its group, living leader or not.
+    """SIGKILLs the living process with this pid and key, and every process of its group. Works on a frozen one."""
+    if is_visible(key) and pid_key(pid) == key:
+        kill_leftovers(pid)
 
-    While a group has members its number is not given to a new process, so a pid without a process can only name
-    what is left of this group.
+
+def kill_leftovers(pid: int) -> None:
+    """SIGKILLs what is left of the group that `pid` leads or led until a moment ago.
+
+    Not for a pid that died long ago: once the group is empty its number may be given to a stranger.
     """
-    if not is_visible(key) or (pid_key(pid) not in ("", key)):
-        return
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
@@ -126,7 +129,7 @@ def exit_words(returncode: int | None) -> str:
     if returncode is None:
         return "its process is gone"
     if returncode < 0:
-        name = signal.Signals(-returncode).name if -returncode in iter(signal.Signals) else str(-returncode)
+        name = next((known.name for known in signal.Signals if known == -returncode), str(-returncode))
         hint = " (the system may have run out of memory)" if -returncode == signal.SIGKILL else ""
         return f"its process was ended by {name}{hint}"
     if returncode == EXIT_DATABASE_AWAY:
