@@ -46,7 +46,8 @@ def start(job_id: int, attempt: int, slot_name: str) -> "subprocess.Popen[bytes]
     # run_job is no member of the queue's cluster: what it enqueues goes where it says.
     environment = {name: value for name, value in os.environ.items() if name != "Q_CLUSTER_NAME"}
     environment |= {"CUDA_VISIBLE_DEVICES": hosts.visible_devices(slot_name), "PYTHONUNBUFFERED": "1"}
-    with path.open("ab") as log:
+    # A new job may have the number of an old one: a database that was made anew.
+    with path.open("wb" if attempt == 1 else "ab") as log:
         return subprocess.Popen(  # noqa: S603
             [sys.executable, str(settings.ROOT / "manage.py"), "run_job", str(job_id), str(attempt)],
             stdin=subprocess.DEVNULL,

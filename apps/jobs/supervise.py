@@ -89,8 +89,8 @@ class Watcher(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._wait()
-            processes.kill_leftovers(self.pid)
+            if self._wait() or self._process:  # its pid cannot be a stranger's yet
+                processes.kill_leftovers(self.pid)
             returncode = self._process.wait() if self._process else None
             self._end(returncode)
         finally:
@@ -98,22 +98,23 @@ class Watcher(threading.Thread):
                 _watchers.pop(self.key, None)
             connection.close()
 
-    def _wait(self) -> None:
-        """Returns when the process has ended, by itself or by this."""
+    def _wait(self) -> bool:
+        """Returns when the process has ended, by itself or by this; whether that happened just now."""
         try:
             descriptor = os.pidfd_open(self.pid)
         except ProcessLookupError:
-            return
+            return False
         try:
             poll = select.poll()
             poll.register(descriptor, select.POLLIN)
             if processes.pid_key(self.pid) != self._pid_key:
-                return  # ended before the descriptor was opened
+                return False  # it ended before the descriptor was opened
             overdue = False
             while not poll.poll(EXIT_SECONDS * 1000 if overdue else TICK_SECONDS * 1000):
                 if overdue:
                     processes.kill_group(self.pid, self._pid_key)
                 overdue = not self._is_wanted()
+            return True
         finally:
             os.close(descriptor)
 

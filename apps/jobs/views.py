@@ -72,7 +72,9 @@ def job_cancel(request: HttpRequest, pk: int) -> HttpResponse:
     if request.headers.get("HX-Request"):
         return render(request, "jobs/_bar.html", {"job": job})
     target = request.POST.get("next", "")
-    if not url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
+    if not url_has_allowed_host_and_scheme(
+        target, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    ):
         target = reverse("jobs:detail", args=[job.pk])
     return redirect(target)
 
@@ -84,5 +86,5 @@ def _job(request: HttpRequest, pk: int) -> Job:
 
 
 def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # noqa: S101  LoginRequiredMiddleware has seen to it
+    assert isinstance(request.user, User)
     return request.user

@@ -31,6 +31,7 @@ class Run(models.Model):
     folder_key = models.CharField(max_length=300, blank=True)  # of the finished model: config.json, weights
     untrained_metrics = models.JSONField(default=dict)  # of the same network before the first step
     metrics = models.JSONField(default=dict)  # of the best checkpoint
+    warnings = models.JSONField(default=list)  # what the training wants people to see, such as a collapse
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

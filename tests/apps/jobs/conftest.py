@@ -1,5 +1,6 @@
 """Jobs in real processes, on the test's own database."""
 
+import contextlib
 import os
 import signal
 import time
@@ -82,7 +83,8 @@ class Processes:
     def end(self) -> None:
         for pid in self.pids | set(Job.objects.filter(pid__isnull=False).values_list("pid", flat=True)):
             if any(thread.pid == pid for thread in supervise.watchers()):
-                os.killpg(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
         for thread in supervise.watchers():
             thread.join(timeout=10)
 

@@ -47,8 +47,8 @@ def deaf(context: JobContext) -> dict[str, Any]:
 def dies(context: JobContext) -> dict[str, Any]:
     """Its process dies under it."""
     context.log("about to die")
-    print("last words", flush=True)  # noqa: T201
-    time.sleep(0.8)
+    print("last words", flush=True)
+    time.sleep(0.6)
     os.kill(os.getpid(), signal.SIGKILL)
     return {}
 
@@ -71,5 +71,5 @@ def quick(context: JobContext) -> dict[str, Any]:
 def slow_fence(context: JobContext) -> dict[str, Any]:
     """One write that lasts longer than the lease."""
     with context.fenced():
-        time.sleep(6)
+        time.sleep(5)
     return {"kept": True}

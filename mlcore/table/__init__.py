@@ -1,0 +1,42 @@
+"""The table of PRODUCT.md: read from any sensible file, and checked until every fault is known. No torch.
+
+`label, path, split, is_query, is_gallery` are required; `category, sequence, x_1, y_1, x_2, y_2` are optional; other
+columns are kept and ignored. Row numbers are those of a spreadsheet: the header is row 1.
+
+    frame = read_table(Path("df.csv"))
+    problems = check_table(frame, exists=lambda path: (root / path).is_file())
+    table = normalise_table(frame)  # typed, once no problem is an error
+"""
+
+from mlcore.table.check import check_table
+from mlcore.table.folder import table_from_folder
+from mlcore.table.guard import preflight
+from mlcore.table.problem import Problem, Severity
+from mlcore.table.read import (
+    BOX,
+    OPTIONAL,
+    REQUIRED,
+    clean_path,
+    escape_cell,
+    flag,
+    normalise_table,
+    read_table,
+    unescape_cell,
+)
+
+__all__ = [
+    "BOX",
+    "OPTIONAL",
+    "REQUIRED",
+    "Problem",
+    "Severity",
+    "check_table",
+    "clean_path",
+    "escape_cell",
+    "flag",
+    "normalise_table",
+    "preflight",
+    "read_table",
+    "table_from_folder",
+    "unescape_cell",
+]
