@@ -15,9 +15,9 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kindred.settings")
     from django.core.management import execute_from_command_line
 
-    from kindred import postgres
-
     if len(sys.argv) > 1 and sys.argv[1] not in NO_DATABASE:
+        from kindred import postgres
+
         postgres.ensure_running()
     execute_from_command_line(sys.argv)
 

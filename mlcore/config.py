@@ -110,7 +110,7 @@ class Recipe(Frozen):
     log_every: PositiveInt = 2
     best_metric: str = "cmc@1"
     amp: Literal["none", "bf16"] = "bf16"
-    workers: int = Field(0, ge=0, description="Processes that read images; 0: as many as cores, at most 8")
+    workers: int = Field(0, ge=0, description="Processes that read images; 0: one fewer than cores, 1 to 8")
     seed: int = 0
 
 

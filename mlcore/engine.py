@@ -255,9 +255,7 @@ class Training:
         try:
             sha256 = write_checkpoint(path, state)
         except OSError as error:
-            text = (
-                f"The checkpoint of step {self.progress.step} could not be written ({error}); the one before it stays."
-            )
+            text = f"The checkpoint of step {self.progress.step} could not be written ({error}); the last one stays."
             self.on_event(Message(text, level="warning"))
             return
         self.on_event(CheckpointWritten(self.progress.step, str(path), sha256))

@@ -11,14 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+QUERIES_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
 class Rows:
     """Identities of samples, each `(N,)` int64.
 
-    `ids`: the sample; `labels`: its label, negative for none; `photos`: its bytes and box; `sequences`: its burst,
-    negative for none.
+    `ids`: the sample; `labels`: its label; `photos`: its bytes and box; `sequences`: its burst. Negative: none.
     """
 
     ids: Ints
@@ -45,7 +45,7 @@ def photo_groups(manifest: pd.DataFrame) -> Ints:
     columns = ["sha256", "x_1", "y_1", "x_2", "y_2"]
     table = manifest[columns].copy()
     table[columns[1:]] = table[columns[1:]].astype("Int64").fillna(-1)
-    numbers = table.groupby(columns, sort=False, dropna=False).ngroup().to_numpy(np.int64, copy=True)
+    numbers: Ints = table.groupby(columns, sort=False, dropna=False).ngroup().to_numpy().astype(np.int64)
     unknown = codes(manifest["sha256"]) < 0  # bytes never seen are nobody's copy
     numbers[unknown] = len(numbers) + np.arange(int(unknown.sum()))
     return numbers
@@ -94,17 +94,19 @@ class Gallery:
         """Pairs (query, gallery position) that are no neighbours, each once: two `(P,)` arrays, ascending."""
         found = []
         for group, keys in zip(self.groups, (queries.ids, queries.photos, queries.sequences), strict=True):
-            rows, positions = group.pairs(keys)
-            if keys is queries.sequences:
-                real = keys[rows] >= 0
-                rows, positions = rows[real], positions[real]
-            found.append(rows * len(self.rows) + positions)
+            known = np.nonzero(keys >= 0)[0]  # no sequence is not a sequence that all share
+            rows, positions = group.pairs(keys[known])
+            found.append(known[rows] * len(self.rows) + positions)
         pairs = np.unique(np.concatenate(found))
         size = max(1, len(self.rows))
         return pairs // size, pairs % size
 
     def relevant(self, queries: Rows, excluded: tuple[Ints, Ints] | None = None) -> Ints:
         """`(Q,)` how many gallery rows are a match of each query: R in the definitions of the metrics."""
+        if excluded is None and len(queries) > QUERIES_AT_ONCE:
+            starts = range(0, len(queries), QUERIES_AT_ONCE)
+            parts = [self.relevant(queries.take(slice(start, start + QUERIES_AT_ONCE))) for start in starts]
+            return np.concatenate(parts)
         rows, positions = self.excluded(queries) if excluded is None else excluded
         same = queries.labels[rows] == self.rows.labels[positions]
         counts = self.labels.count(queries.labels) - np.bincount(rows[same], minlength=len(queries))

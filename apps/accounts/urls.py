@@ -1,4 +1,15 @@
-from django.urls import URLPattern
+from django.contrib.auth.views import LogoutView
+from django.urls import path
+
+from apps.accounts import token_views, views
 
 app_name = "accounts"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("login/", views.LoginView.as_view(), name="login"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("password/", views.PasswordView.as_view(), name="password"),
+    path("password/done/", views.PasswordDoneView.as_view(), name="password_done"),
+    path("setup/<str:token>/", views.setup, name="setup"),
+    path("tokens/", token_views.tokens, name="tokens"),
+    path("tokens/<int:pk>/revoke/", token_views.token_revoke_view, name="token_revoke"),
+]

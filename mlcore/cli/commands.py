@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlcore.cli.data import check_data, describe, load_data, read_data
+from mlcore.cli.data import check_data, load_data, read_data
 from mlcore.cli.recipes import load_recipe
 from mlcore.data import Source
 from mlcore.embed import embed_manifest
@@ -37,7 +37,7 @@ def run_check(arguments: argparse.Namespace) -> int:
         print(json.dumps({"rows": len(table), "problems": [problem.as_dict() for problem in problems]}))
     else:
         for problem in problems:
-            print(f"{problem.severity}: {describe(problem)}")
+            print(f"{problem.severity}: {problem}")
         print(f"{len(table)} rows, {errors} errors, {len(problems) - errors} warnings")
     return 2 if errors else 0
 

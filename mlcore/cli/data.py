@@ -1,6 +1,5 @@
 """Photos on the disk as a manifest and a source: a table beside its images, or a folder per label."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ from PIL import Image
 from mlcore.data import Source
 from mlcore.errors import InputError
 from mlcore.images import ImageProblem, inspect
-from mlcore.manifest import COLUMNS, DTYPES
-from mlcore.table import Problem, check_table, normalise_table, read_table, table_from_folder
+from mlcore.manifest import manifest_from_table
+from mlcore.table import Problem, check_table, read_table, table_from_folder
+from mlcore.table.read import row_numbers
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 
@@ -51,7 +51,7 @@ def check_data(table: pd.DataFrame, root: Path, *, decode: bool) -> list[Problem
         image_size=lambda path: header_size(root / path),
     )
     if decode and "path" in table:
-        for number, path in enumerate(table["path"], start=2):
+        for number, path in zip(row_numbers(table), table["path"], strict=True):
             if path and (root / path).is_file():
                 problems += damage(number, root / path)
     return sorted(problems, key=lambda problem: problem.row)
@@ -79,21 +79,9 @@ def load_data(data: Path, warn: Callable[[str], None]) -> tuple[pd.DataFrame, So
     """Manifest and source of a table or folder. Raises InputError listing every error; warnings go to `warn`."""
     table, root = read_data(data)
     problems = check_data(table, root, decode=False)
-    errors = [describe(problem) for problem in problems if problem.severity == "error"]
+    errors = [str(problem) for problem in problems if problem.severity == "error"]
     if errors:
         raise InputError(f"{data} cannot be used.", errors)
     for problem in problems:
-        warn(describe(problem))
-    manifest = normalise_table(table)
-    manifest["sample_id"] = range(len(manifest))
-    manifest["image_key"] = manifest["path"]
-    hashes = {key: hashlib.sha256((root / key).read_bytes()).hexdigest() for key in manifest["image_key"].unique()}
-    manifest["sha256"] = manifest["image_key"].map(hashes)
-    manifest["category"] = manifest["category"].replace("", None)
-    manifest["sequence"] = manifest["sequence"].replace("", None)
-    return manifest[COLUMNS].astype(DTYPES), FolderSource(root)
-
-
-def describe(problem: Problem) -> str:
-    place = f"row {problem.row}, {problem.column}: " if problem.row else ""
-    return f"{place}{problem.message} {problem.remedy}"
+        warn(f"warning: {problem}")
+    return manifest_from_table(table, root), FolderSource(root)

@@ -12,7 +12,7 @@ from mlcore.errors import InputError
 
 
 def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """`name`: a preset or a YAML file. `changes`: `a.b=value`, the value in YAML. Raises InputError, naming each key."""
+    """`name`: a preset or a YAML file. `changes`: `a.b=value`, the value in YAML. Raises InputError, naming keys."""
     if name in PRESETS:
         tree: dict[str, Any] = PRESETS[name].model_dump(mode="json")
     else:

@@ -1,4 +1,4 @@
-"""Triplet loss on the unit sphere (Schroff et al. 2015): all triplets, or the hardest per anchor (Hermans et al. 2017)."""
+"""Triplet loss on the unit sphere (Schroff et al. 2015): all of them, or the hardest ones (Hermans et al. 2017)."""
 
 import torch
 from torch import Tensor

@@ -58,5 +58,5 @@ def held_out_labels(labels: list[str]) -> set[str]:
     usable = [str(label) for label in counts.index[counts >= 2] if label]
     if len(usable) < MIN_LABELS_TO_SPLIT:
         return set()
-    usable.sort(key=lambda label: hashlib.sha256(label.encode("utf-8", "surrogateescape")).digest())
+    usable.sort(key=lambda label: hashlib.sha256(label.encode("utf-8", "surrogatepass")).digest())
     return set(usable[: len(usable) // VALIDATION_SHARE])

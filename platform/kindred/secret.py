@@ -2,9 +2,11 @@
 
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 KNOWN = ("changeme", "secret", "insecure", "django-insecure")
+SHORTEST = 32  # characters
 
 
 def load_or_make(path: Path, given: str) -> str:
@@ -12,18 +14,25 @@ def load_or_make(path: Path, given: str) -> str:
 
     Raises ValueError for a key that is short or begins as a known one.
     """
-    if given:
-        key = given
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            key = path.read_text()
-        else:
-            key = secrets.token_urlsafe(48)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(key)
-    if len(key) < 32 or key.lower().startswith(KNOWN):
-        raise ValueError("KINDRED_SECRET_KEY is short or well known. Use at least 32 random characters, or unset it.")
+    key = given or _from_file(path)
+    if len(key) < SHORTEST or key.lower().startswith(KNOWN):
+        raise ValueError(
+            f"KINDRED_SECRET_KEY is short or well known. Use at least {SHORTEST} random characters, or unset it."
+        )
     return key
+
+
+def _from_file(path: Path) -> str:
+    """Several processes may come here first at once: the file appears whole, and all of them read the same one."""
+    if not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".secret-")  # 0600
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(48))
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # another process was quicker
+        finally:
+            os.unlink(draft)
+    return path.read_text().strip()

@@ -1,13 +1,11 @@
 """All settings of the site, in one file. Everything that differs between installations is an environment variable."""
 
-import os
-import tempfile
-from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import environ
 
-from kindred import logs, secret
+from kindred import folders, logs, postgres, secret
 
 ROOT = Path(__file__).resolve().parents[2]
 env = environ.Env()
@@ -15,7 +13,7 @@ env = environ.Env()
 # --- where things are -------------------------------------------------------------------------------------------
 DATA_DIR = Path(env.str("KINDRED_DATA_DIR", default=str(ROOT / "var"))).resolve()
 # Unix sockets have paths of at most 107 bytes, so they live in a short folder of their own (mode 0700).
-RUNTIME_DIR = Path(tempfile.gettempdir()) / f"kindred-{os.geteuid()}-{sha256(str(DATA_DIR).encode()).hexdigest()[:10]}"
+RUNTIME_DIR = folders.runtime_dir(DATA_DIR)
 HOST = env.str("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
 SITE_URL = env.str("KINDRED_SITE_URL", default=f"http://{HOST}:{PORT}")
@@ -50,10 +48,14 @@ LOGIN_URL = "accounts:login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "accounts:login"
 LOGIN_ATTEMPTS_PER_15_MINUTES = 10
+# How many proxies stand in front, each adding the address it saw to X-Forwarded-For. 0: the header is not believed.
+PROXIES = env.int("KINDRED_PROXIES", default=0)
+CSRF_FAILURE_VIEW = "kindred.views.csrf_failure"
 
 # --- the site ---------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 INSTALLED_APPS = [
+    "kindred",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -116,16 +118,16 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- database, cache --------------------------------------------------------------------------------------------
 DATABASE_URL = env.str("DATABASE_URL", default="")
+POSTGRES_SOCKET_DIR = postgres.socket_dir(DATA_DIR, RUNTIME_DIR)
+DATABASES: dict[str, dict[str, Any]] = {"default": {}}
 if DATABASE_URL:
-    DATABASES = {"default": env.db_url_config(DATABASE_URL)}
+    DATABASES["default"] |= env.db_url_config(DATABASE_URL)
 else:
-    DATABASES = {
-        "default": {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": "postgres",
-            "USER": "postgres",
-            "HOST": str(RUNTIME_DIR / "pg"),
-        }
+    DATABASES["default"] |= {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "postgres",
+        "USER": postgres.SUPERUSER,
+        "HOST": str(POSTGRES_SOCKET_DIR),
     }
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True

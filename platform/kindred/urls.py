@@ -18,5 +18,10 @@ urlpatterns = [
     path("models/", include("apps.zoo.urls")),
     path("search/", include("apps.search.urls")),
     path("api/", include("apps.api.urls")),
+    path("admin/login/", views.admin_login),
     path("admin/", admin.site.urls),
 ]
+
+handler403 = "kindred.views.permission_denied"
+handler404 = "kindred.views.page_not_found"
+handler500 = "kindred.views.server_error"

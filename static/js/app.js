@@ -47,7 +47,7 @@ class CopyButton extends HTMLElement {
 customElements.define("copy-button", CopyButton);
 
 /** Tells a screen reader. */
-export function say(text) {
+function say(text) {
   document.getElementById("live").textContent = text;
 }
 
@@ -94,7 +94,7 @@ document.addEventListener("click", (event) => {
 });
 
 /** Whether the keys belong to a field rather than to the page. */
-export function isTyping(target) {
+function isTyping(target) {
   return target.closest?.("input:not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable], dialog[open]");
 }
 
@@ -169,17 +169,20 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+// What is gone, or no longer ours, is not asked for again.
+document.addEventListener("htmx:responseError", (event) => {
+  const element = event.detail.elt;
+  if (!element.matches?.("[data-poll]") || ![401, 403, 404, 410].includes(event.detail.xhr.status)) return;
+  const quiet = element.cloneNode(true);
+  for (const name of ["hx-get", "hx-trigger", "data-poll"]) quiet.removeAttribute(name);
+  element.replaceWith(quiet);
+});
+
 document.addEventListener("htmx:sendError", (event) => {
   if (event.detail.elt?.matches("[data-poll]")) return;
   document.getElementById("notices").innerHTML = notice("The server did not answer", "Check the connection and try again.");
 });
 
-document.addEventListener("htmx:beforeCleanupElement", (event) => {
-  const bar = event.target;
-  if (bar.matches?.(".job-bar")) bar.dataset.was = `${bar.dataset.state} ${bar.dataset.stage}`;
-});
-
-document.addEventListener("htmx:oobAfterSwap", (event) => loadElements(event.target));
 document.addEventListener("htmx:load", (event) => {
   loadElements(event.detail.elt);
   const bar = event.detail.elt.closest?.(".job-bar");
@@ -224,7 +227,7 @@ function notice(title, text) {
 }
 
 /** The words of a failed answer: an RFC 9457 problem, or the notice inside an error page. */
-export function problemText(xhr) {
+function problemText(xhr) {
   try {
     const problem = JSON.parse(xhr.responseText);
     return [problem.detail ?? problem.title, problem.remedy].filter(Boolean).join(" ");

@@ -11,7 +11,7 @@ function loadLibrary() {
   if (!library) {
     const style = document.createElement("link");
     style.rel = "stylesheet";
-    style.href = script.uplotCss;
+    style.href = script.chartsCss;
     document.head.append(style);
     library = import(script.uplot).then((module) => module.default);
   }
@@ -119,7 +119,7 @@ class LineChart extends HTMLElement {
       legend: { live: true },
       axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => figure(v, unit)) }],
       series: [
-        { label: "Step" },
+        { label: "Step", value: (_, step) => (step == null ? "–" : step.toLocaleString()) },
         ...series.map((one, i) => ({
           label: one.label ?? one.name,
           stroke: colour(HUES[i % HUES.length]),
@@ -145,7 +145,7 @@ function resolve(host, name) {
 }
 
 function figure(value, unit) {
-  if (unit === "%") return `${(100 * value).toFixed(1)} %`;
+  if (unit === "%") return `${Number((100 * value).toFixed(1))} %`;
   const text = value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(1) : Number(value.toPrecision(4)).toLocaleString();
   return unit ? `${text} ${unit}` : text;
 }

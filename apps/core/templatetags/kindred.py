@@ -195,7 +195,7 @@ def thumb_url(sample: Any, size: int = 320) -> str:
     if own:
         return str(own)
     try:
-        return reverse("datasets:thumb", args=[sample.pk, size])
+        return reverse("datasets:thumb", args=[getattr(sample, "pk", None), size])
     except NoReverseMatch:
         return ""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.db import connection
 from django_q.models import OrmQ
 
@@ -280,23 +281,41 @@ def test_errors_end_it_at_once(processes: Processes) -> None:
     assert refuses.error == "Two labels are too few. Add one."
 
 
-def test_the_queue_starts_it_and_may_die(processes: Processes, tmp_path: Path) -> None:
-    """A real trainer: rung by the submission, it launches the job; killed, the job does not notice."""
+def test_the_queue_restarts_it_and_may_die(processes: Processes, tmp_path: Path) -> None:
+    """A real trainer: rung by the submission, it launches the job; the job killed, it launches the next attempt at
+    once; itself killed, the job does not notice."""
     environment: dict[str, Any] = os.environ | {"Q_CLUSTER_NAME": "gpu"}
     with (tmp_path / "queue.log").open("wb") as log:
         queue = subprocess.Popen(
-            [sys.executable, str(settings.ROOT / "manage.py"), "qcluster"],
+            [sys.executable, str(settings.ROOT / "manage.py"), "qcluster", "--skip-checks"],
             env=environment,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
     try:
-        job = processes.submit("count", to=30)
+        job = processes.submit("count", to=40)
         processes.wait(job, lambda job: job.progress_done > 2, seconds=25)
+        assert job.pid is not None
+        os.killpg(job.pid, signal.SIGKILL)
+        processes.wait(job, lambda job: job.attempt == 2 and job.progress_done > 5, seconds=10)
     finally:
         os.killpg(queue.pid, signal.SIGKILL)
         queue.wait()
     processes.wait(job, is_final)
-    assert (job.state, job.attempt, processes.note(1)) == ("succeeded", 1, "from 0\ndone\n")
+    assert (job.state, job.attempt, job.crashes) == ("succeeded", 2, 1)
+    assert processes.note(2).endswith("done\n")
     assert not supervise.watchers()
+
+
+def test_stop_jobs_leaves_no_process(processes: Processes) -> None:
+    job = processes.submit("count", to=600)
+    processes.kick()
+    processes.wait_started(job)
+    pid, key = job.pid, job.pid_key
+    assert pid is not None
+    call_command("stop_jobs")
+    assert pid_key(pid) != key
+    job.refresh_from_db()
+    assert (job.state, job.crashes) == ("queued", 0)
+    services.job_cancel(job=job)

@@ -1,0 +1,86 @@
+"""Reads of reports."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import F, QuerySet
+
+from apps.accounts.models import User
+from apps.datasets.models import Sample
+from apps.reports.models import Evaluation, EvaluationQuerySet, QueryResult
+
+WORST = 10
+HEADLINES = ("cmc@1", "map@r", "precision@5")
+CATEGORY_METRICS = ("cmc@1", "precision@5", "map@r")
+CATEGORY_SORTS = ("name", "queries", *CATEGORY_METRICS)
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """One of a query's neighbours, with the sample as it is now."""
+
+    sample: Sample
+    distance: float  # cosine distance, 0..2
+    hit: bool
+
+    @property
+    def score(self) -> float:
+        """The cosine, 1 is the same."""
+        return 1 - self.distance
+
+
+@dataclass(frozen=True)
+class WorstQuery:
+    result: QueryResult
+    neighbours: list[Neighbour]
+
+
+def report_list(*, user: User, dataset_id: int | None = None) -> EvaluationQuerySet:
+    """The reports a person may see, newest first; of one dataset if given."""
+    reports = Evaluation.objects.for_user(user).exclude(overall={}, counts={})
+    reports = reports.select_related("run__dataset", "run__model_version__model", "snapshot").order_by("-id")
+    return reports if dataset_id is None else reports.filter(run__dataset_id=dataset_id)
+
+
+def worst_queries(*, evaluation: Evaluation, count: int = WORST) -> list[WorstQuery]:
+    """The queries with the lowest average precision, then the latest first hit. Two queries for any count."""
+    results = list(worst_results(evaluation)[:count])
+    ids = {entry["sample"] for result in results for entry in result.neighbours}
+    samples = Sample.objects.select_related("label").in_bulk(ids)
+    return [
+        WorstQuery(
+            result,
+            [
+                Neighbour(samples[entry["sample"]], entry["distance"], entry["hit"])
+                for entry in result.neighbours
+                if entry["sample"] in samples
+            ],
+        )
+        for result in results
+    ]
+
+
+def worst_results(evaluation: Evaluation) -> QuerySet[QueryResult]:
+    return (
+        evaluation.queries.filter(average_precision__isnull=False)
+        .select_related("sample__label", "sample__category")
+        .order_by("average_precision", F("first_hit_rank").desc(nulls_first=True), "id")
+    )
+
+
+def categories_sorted(evaluation: Evaluation, sort: str) -> list[dict[str, Any]]:
+    """The categories by `sort`, one of `CATEGORY_SORTS`, `-` in front for falling; those without a figure last."""
+    falling, name = sort.startswith("-"), sort.removeprefix("-")
+    if name not in CATEGORY_SORTS:
+        falling, name = False, "name"
+    rows = sorted(evaluation.categories, key=lambda row: str(row["name"]).casefold())
+    if name == "name":
+        return rows[::-1] if falling else rows
+
+    def value(row: dict[str, Any]) -> float | None:
+        found = row["queries"] if name == "queries" else row["metrics"].get(name)
+        return None if found is None else float(found)
+
+    with_value = [row for row in rows if value(row) is not None]
+    with_value.sort(key=lambda row: value(row) or 0.0, reverse=falling)
+    return with_value + [row for row in rows if value(row) is None]

@@ -1,0 +1,133 @@
+"""The evaluation of a run's model, as a job. Runs in a process of its own, which alone loads torch."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.db.models import Model
+
+from apps.core.errors import BadInput
+from apps.datasets.models import Category, Sample
+from apps.datasets.sources import StorageSource
+from apps.jobs.context import JobContext
+from apps.reports.models import Evaluation, QueryResult
+from apps.training.models import Run
+from apps.training.selectors import manifest_read
+from mlcore.embed import Stopped, embed_manifest
+from mlcore.engine import pick_device
+from mlcore.errors import InputError
+from mlcore.evaluate import QueryReport, Report, evaluate
+from mlcore.model import load_model
+
+MODEL_FILES = ("config.json", "weights.safetensors")
+ROWS_PER_INSERT = 2000
+
+
+def evaluate_job(context: JobContext) -> dict[str, Any]:
+    """Embeds the validation split of a run's snapshot with the run's model, and writes the report.
+
+    Run again, it replaces what an earlier attempt wrote: one job, one report.
+    """
+    run = Run.objects.select_related("snapshot", "dataset").get(pk=context.job.payload["run"])
+    if not run.folder_key:
+        raise BadInput(f"{run} has no finished model to evaluate.", remedy="Wait until its training has succeeded.")
+    folder = Path(settings.DATA_DIR) / "work" / "evaluations" / str(context.job.pk) / str(context.attempt)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        context.progress(0, stage="reading the model")
+        for name in MODEL_FILES:
+            with default_storage.open(f"{run.folder_key}/{name}") as stored:
+                (folder / name).write_bytes(stored.read())
+        manifest = manifest_read(run.snapshot)
+        rows = manifest[manifest["split"] == "validation"].reset_index(drop=True)
+        embedder = load_model(folder, pick_device(None))
+        embeddings = embed_manifest(
+            embedder,
+            rows,
+            StorageSource(),
+            on_progress=lambda done, total: context.progress(done, total, unit="samples", stage="embedding"),
+            should_stop=context.should_stop,
+        )
+        context.progress(0, stage="measuring")
+        report = evaluate(embeddings, rows)
+        context.check()
+        context.progress(0, len(report.queries), unit="queries", stage="writing the report")
+        return report_write(context, run, rows, report)
+    except Stopped:
+        context.check()
+        raise
+    except InputError as error:
+        raise BadInput(error.message, remedy=" ".join(error.problems)) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def report_write(context: JobContext, run: Run, rows: pd.DataFrame, report: Report) -> dict[str, Any]:
+    """Writes the evaluation and its queries, all or nothing."""
+    category_ids = dict(Category.objects.filter(dataset=run.dataset).values_list("name", "id"))
+    categories = [
+        {
+            "id": category_ids.get(category.name),
+            "name": category.name,
+            "queries": category.queries,
+            "queries_without_match": category.queries_without_match,
+            "metrics": category.metrics,
+        }
+        for category in report.categories
+    ]
+    alive = existing(Sample, [query.sample_id for query in report.queries])
+    kept = [query for query in report.queries if query.sample_id in alive]
+    counts = {**report.counts, **left_out(rows, report.queries), "samples_deleted": len(report.queries) - len(kept)}
+    with context.fenced():
+        evaluation, _ = Evaluation.objects.update_or_create(
+            job=context.job,
+            defaults={
+                "run": run,
+                "snapshot": run.snapshot,
+                "overall": report.overall,
+                "untrained": run.untrained_metrics,
+                "categories": categories,
+                "counts": counts,
+            },
+        )
+        evaluation.queries.all().delete()
+        QueryResult.objects.bulk_create(
+            [query_row(evaluation, query) for query in kept], batch_size=ROWS_PER_INSERT
+        )
+    return {"report": evaluation.pk, "overall": report.overall}
+
+
+def query_row(evaluation: Evaluation, query: QueryReport) -> QueryResult:
+    return QueryResult(
+        evaluation=evaluation,
+        sample_id=query.sample_id,
+        average_precision=query.average_precision,
+        first_hit_rank=query.first_hit_rank,
+        neighbours=[
+            {"sample": neighbour.sample_id, "distance": round(neighbour.distance, 6), "hit": neighbour.hit}
+            for neighbour in query.neighbours
+        ],
+    )
+
+
+def existing(model: type[Model], ids: list[int]) -> set[int]:
+    """Those of the ids that still have a row: samples may have been deleted since the snapshot."""
+    return set(model._default_manager.filter(pk__in=ids).values_list("pk", flat=True))
+
+
+def left_out(rows: pd.DataFrame, queries: list[QueryReport]) -> dict[str, int]:
+    """Why queries have no figures: no other gallery sample of their label, or only ones that may not count.
+
+    Those that may not count are of the query's own sequence, or copies of its own photo and box.
+    """
+    without = {query.sample_id for query in queries if query.average_precision is None}
+    gallery = rows[rows["is_gallery"]]
+    total = gallery.groupby("label").size()
+    own = set(gallery["sample_id"])
+    alone = 0
+    for sample_id, label in rows.loc[rows["sample_id"].isin(without), ["sample_id", "label"]].itertuples(index=False):
+        alone += int(total.get(label, 0)) - (sample_id in own) <= 0
+    return {"left_out_alone": alone, "left_out_excluded": len(without) - alone}

@@ -1,0 +1,94 @@
+"""The form of a new run.
+
+The complete recipe travels with it as text, and so does the one that the page was drawn from (`base`). Whatever
+differs from it is what the person changed, knob or text, with or without JavaScript.
+"""
+
+from typing import Any
+
+from django import forms
+
+from apps.datasets.models import Dataset, Snapshot
+from apps.training import recipes
+from apps.training.selectors import SHOWN_PRESETS
+from mlcore.config import PRESETS, Recipe
+
+NOW = "now"  # a snapshot of the dataset's current state, made when the run starts
+LOSSES = [("arcface", "ArcFace: a direction per label"), ("triplet", "Triplet: hardest pairs of a batch")]
+SNAPSHOTS_SHOWN = 50
+KNOBS = ("steps", "size", "arch", "dimension", "loss", "lr", "labels", "instances", "seed")
+
+
+class RunForm(forms.Form):
+    name = forms.CharField(max_length=120, required=False, help_text="Empty: the dataset and the preset.")
+    snapshot = forms.ChoiceField(help_text="What is trained on: a frozen copy of the table.")
+    preset = forms.ChoiceField(choices=[(name, name) for name in SHOWN_PRESETS], widget=forms.RadioSelect)
+    steps = forms.IntegerField(min_value=1, max_value=10_000_000, help_text="Batches to train on.")
+    size = forms.IntegerField(min_value=16, max_value=1024, label="Photo size", help_text="Side in pixels, 16 to 1024.")
+    arch = forms.ChoiceField(choices=recipes.ARCHES, label="Network")
+    dimension = forms.IntegerField(min_value=1, max_value=4096, help_text="Length of an embedding.")
+    loss = forms.ChoiceField(choices=LOSSES)
+    lr = forms.FloatField(min_value=1e-9, max_value=10, label="Learning rate", help_text="At its peak.")
+    labels = forms.IntegerField(min_value=2, max_value=4096, required=False, label="Labels in a batch")
+    instances = forms.IntegerField(min_value=2, max_value=4096, required=False, label="Samples of each label")
+    seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, help_text="Same seed, same data, same CPU: same model.")
+    recipe = forms.CharField(
+        max_length=recipes.MAX_TEXT,
+        widget=forms.Textarea(attrs={"rows": 30, "class": "mono", "spellcheck": "false"}),
+        label="The complete recipe",
+        help_text="YAML or JSON. What is changed here counts over the knobs above.",
+    )
+    base = forms.CharField(max_length=recipes.MAX_TEXT, widget=forms.HiddenInput)
+    base_preset = forms.CharField(max_length=32, widget=forms.HiddenInput)
+
+    def __init__(self, dataset: Dataset, snapshot: Snapshot | None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.dataset = dataset
+        self.resolved: Recipe | None = None  # what the person asks for, once `is_valid`
+        self.recipe_problems: list[dict[str, str]] = []
+        snapshots = list(Snapshot.objects.filter(dataset=dataset).order_by("-number")[:SNAPSHOTS_SHOWN])
+        if snapshot is not None and snapshot not in snapshots:
+            snapshots.append(snapshot)
+        self.fields["snapshot"].choices = [  # type: ignore[attr-defined]
+            (NOW, "The dataset as it is now (a snapshot is made)"),
+            *((str(each.pk), f"Snapshot {each.number}, {each.created_at:%Y-%m-%d %H:%M}") for each in snapshots),
+        ]
+
+    @classmethod
+    def initial_for(cls, recipe: Recipe, preset: str) -> dict[str, Any]:
+        """What the fields hold that follow from a recipe."""
+        text = recipes.recipe_text(recipe)
+        return {**recipes.knobs_of(recipe), "preset": preset, "recipe": text, "base": text, "base_preset": preset}
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        if not self.errors:
+            try:
+                self.resolved = self.resolve(data)
+            except recipes.RecipeError as error:
+                self.recipe_problems = error.problems
+                self.add_error("recipe", "The recipe has faults; they are listed below.")
+        return data
+
+    def resolve(self, data: dict[str, Any]) -> Recipe:
+        """The recipe that the changes against `base` add up to: the text first, else the preset, then the knobs."""
+        base = recipes.recipe_parse(data["base"])
+        start = base
+        if same_text(data["recipe"]) != same_text(data["base"]):
+            start = recipes.recipe_parse(data["recipe"])
+        elif data["preset"] != data["base_preset"]:
+            start = PRESETS[data["preset"]]
+        before = recipes.knobs_of(base)
+        changes = {name: data[name] for name in KNOBS if data[name] is not None and data[name] != before[name]}
+        return recipes.knobs_apply(start, changes) if changes else start
+
+
+class PublishForm(forms.Form):
+    model_name = forms.CharField(
+        max_length=120, label="Model", help_text="An existing model of this dataset gets a new version."
+    )
+
+
+def same_text(text: str) -> str:
+    """Browsers send line ends of their own."""
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())

@@ -1,0 +1,116 @@
+"""Recipes as people edit them: a few knobs, and the complete text behind them. No torch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from mlcore.config import ArcFace, BalancedSampler, Recipe, ShuffleSampler, Triplet
+
+ARCHES = [
+    ("resnet18", "ResNet-18, 11 million parameters"),
+    ("resnet34", "ResNet-34, 21 million"),
+    ("resnet50", "ResNet-50, 24 million"),
+    ("vit_tiny", "ViT tiny"),
+    ("vit_b_32", "ViT-B/32, 88 million"),
+    ("vit_b_16", "ViT-B/16, 86 million"),
+    ("vit_l_16", "ViT-L/16, 300 million"),
+]
+MAX_TEXT = 20_000  # characters; a complete recipe has about a thousand
+
+
+class RecipeError(Exception):
+    """The text is no recipe. `problems`: `{"column", "message", "remedy", "severity"}`, the column a field's path."""
+
+    def __init__(self, problems: list[dict[str, str]]) -> None:
+        super().__init__("; ".join(f"{problem['column']}: {problem['message']}" for problem in problems))
+        self.problems = problems
+
+
+def recipe_text(recipe: Recipe) -> str:
+    """The complete recipe as YAML, in the order of its fields."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def recipe_parse(text: str) -> Recipe:
+    """A recipe from YAML or JSON. Raises RecipeError listing every fault by the path of its field."""
+    if len(text) > MAX_TEXT:
+        raise RecipeError([problem("", f"The text is longer than {MAX_TEXT:,} characters.")])
+    try:
+        # Aliases could make a small text unfold into gigabytes; a recipe has no use for them.
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
+            raise RecipeError([problem("", "YAML aliases (*name) are not taken here.")])
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"line {mark.line + 1}" if mark else ""
+        raise RecipeError([problem(place, f"This is neither YAML nor JSON: {getattr(error, 'problem', error)}.")]) from None
+    if not isinstance(data, dict):
+        raise RecipeError([problem("", "A recipe is a mapping of names to values.")])
+    return recipe_validate(data)
+
+
+def recipe_validate(data: dict[str, Any]) -> Recipe:
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(
+            [problem(".".join(map(str, fault["loc"])), f"{fault['msg']}.") for fault in error.errors()]
+        ) from None
+
+
+def problem(column: str, message: str) -> dict[str, str]:
+    return {"column": column, "message": message, "remedy": "", "severity": "error"}
+
+
+def knobs_of(recipe: Recipe) -> dict[str, Any]:
+    """The main knobs, as the form shows them. `labels`, `instances` are None where the sampler has none."""
+    sampler = recipe.sampler if isinstance(recipe.sampler, BalancedSampler) else None
+    return {
+        "steps": recipe.steps,
+        "size": recipe.preprocess.size,
+        "arch": recipe.extractor.arch,
+        "dimension": recipe.extractor.dimension,
+        "loss": recipe.loss.kind,
+        "lr": recipe.optimizer.lr,
+        "labels": sampler.labels if sampler else None,
+        "instances": sampler.instances if sampler else None,
+        "seed": recipe.seed,
+    }
+
+
+def knobs_apply(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """The recipe with some knobs turned. Raises RecipeError for a value that a recipe cannot have.
+
+    When the steps change, validation and checkpoints keep their share of the whole.
+    """
+    data = recipe.model_dump(mode="json")
+    for name, value in changes.items():
+        match name:
+            case "steps":
+                for every in ("validate_every", "checkpoint_every"):
+                    data[every] = max(1, round(data[every] * value / recipe.steps))
+                data["steps"] = value
+            case "size":
+                data["preprocess"]["size"] = value
+            case "arch":
+                kind = "resnet" if value.startswith("resnet") else "vit"
+                data["extractor"] |= {"kind": kind, "arch": value}
+            case "dimension":
+                data["extractor"]["dimension"] = value
+            case "loss":
+                if value != recipe.loss.kind:
+                    data["loss"] = (ArcFace() if value == "arcface" else Triplet()).model_dump(mode="json")
+            case "lr":
+                data["optimizer"]["lr"] = value
+            case "labels" | "instances":
+                if isinstance(recipe.sampler, ShuffleSampler):
+                    data["sampler"] = BalancedSampler().model_dump(mode="json") | {
+                        key: changes[key] for key in ("labels", "instances") if changes.get(key)
+                    }
+                else:
+                    data["sampler"][name] = value
+            case "seed":
+                data["seed"] = value
+    return recipe_validate(data)

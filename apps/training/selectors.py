@@ -1,0 +1,126 @@
+"""Reads of runs: lists, the curves, and what the pages say of a recipe."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from django.core.files.storage import default_storage
+
+from apps.accounts.models import User
+from apps.datasets.models import Dataset, Sample, Snapshot
+from apps.jobs.models import Job
+from apps.training.models import Point, Run, RunQuerySet
+from mlcore.config import PRESETS, BalancedSampler, Recipe, ShuffleSampler
+from mlcore.manifest import read_manifest
+
+POINTS_PER_SERIES = 2000  # more than a screen has columns
+SHOWN_PRESETS = {
+    "quick": "A first look: whether the labels can be told apart at all.",
+    "standard": "The usual choice: good figures for a few thousand samples.",
+    "best": "A larger network on larger photos, for the model that stays.",
+}
+METRICS = ("cmc@1", "precision@5", "map@r")  # those that lists and curves show, of all that a report has
+HEADLINE = "cmc@1"
+CHARTS: Mapping[str, tuple[str, ...]] = {
+    "loss": ("loss",),
+    "validation": METRICS,
+    "speed": ("images_per_second",),
+}
+UNITS = {"images_per_second": "images/s"}
+
+# Training on two CPU cores, ResNet-18 from scratch at 96 pixels; other networks by their share of the work.
+IMAGES_PER_SECOND = 80.0
+ARCH_COST = {"resnet18": 1.0, "resnet34": 1.9, "resnet50": 2.6, "vit_tiny": 0.9, "vit_b_16": 9.0, "vit_b_32": 3.0}
+ARCH_COST["vit_l_16"] = 30.0
+
+
+@dataclass(frozen=True)
+class PresetCard:
+    """One choice on the page of a new run."""
+
+    name: str
+    text: str
+    recipe: Recipe
+    images: int
+    seconds: float
+
+
+def run_list(*, user: User, dataset_id: int | None = None) -> RunQuerySet:
+    """The runs a person may see, newest first, with what a list shows; of one dataset if given."""
+    runs = Run.objects.for_user(user).select_related("job", "dataset", "snapshot", "model_version__model")
+    runs = runs.prefetch_related("evaluations").order_by("-id")
+    return runs if dataset_id is None else runs.filter(dataset_id=dataset_id)
+
+
+def manifest_read(snapshot: Snapshot) -> pd.DataFrame:
+    """A snapshot's manifest, with the columns of `mlcore.manifest`."""
+    with default_storage.open(snapshot.manifest_key) as file:
+        return read_manifest(file.read())
+
+
+def manifest_current(dataset: Dataset) -> pd.DataFrame:
+    """What a snapshot of the dataset as it is now would hold: its labelled samples that are in a split."""
+    samples = Sample.objects.filter(dataset=dataset, label__isnull=False).exclude(split="").order_by("id")
+    rows = samples.values_list(
+        "id", "image__sha256", "path", "label__name", "category__name", "split", "is_query", "is_gallery", "sequence"
+    )
+    columns = ["sample_id", "sha256", "path", "label", "category", "split", "is_query", "is_gallery", "sequence"]
+    frame = pd.DataFrame.from_records(list(rows), columns=columns)
+    return frame.astype({"is_query": bool, "is_gallery": bool})
+
+
+def evaluation_job(run: Run) -> Job | None:
+    """The job that makes the run's report, once its training has ended."""
+    return Job.objects.filter(kind="evaluate", payload__run=run.pk).order_by("-id").first()
+
+
+def recipe_images(recipe: Recipe) -> int:
+    """How many photos a training by this recipe takes in, augmented copies counted."""
+    match recipe.sampler:
+        case BalancedSampler():
+            return recipe.steps * recipe.sampler.labels * recipe.sampler.instances
+        case ShuffleSampler():
+            return recipe.steps * recipe.sampler.batch_size
+
+
+def recipe_seconds(recipe: Recipe) -> float:
+    """A rough guess of the seconds on two CPU cores; an accelerator takes a small part of that."""
+    pixels = (recipe.preprocess.size / 96) ** 2
+    return recipe_images(recipe) * pixels * ARCH_COST[recipe.extractor.arch] / IMAGES_PER_SECOND
+
+
+def preset_cards() -> list[PresetCard]:
+    return [
+        PresetCard(name, text, recipe := PRESETS[name], recipe_images(recipe), recipe_seconds(recipe))
+        for name, text in SHOWN_PRESETS.items()
+    ]
+
+
+def chart_series(*, run: Run, chart: str) -> list[dict[str, Any]]:
+    """The curves of one chart of `CHARTS`: name, unit and points `[step, value]` in order of steps."""
+    points: dict[str, list[list[float]]] = {name: [] for name in CHARTS[chart]}
+    rows = Point.objects.filter(run=run, name__in=CHARTS[chart]).order_by("step")
+    for name, step, value in rows.values_list("name", "step", "value"):
+        points[name].append([step, value])
+    return [{"name": name, "unit": UNITS.get(name, ""), "points": thinned(rows)} for name, rows in points.items()]
+
+
+def thinned(points: list[list[float]]) -> list[list[float]]:
+    """At most `POINTS_PER_SERIES` of them, evenly, the last one always among them."""
+    if len(points) <= POINTS_PER_SERIES:
+        return points
+    stride = -(-len(points) // POINTS_PER_SERIES)
+    return points[::-1][::stride][::-1]
+
+
+def figure_rows(
+    trained: Mapping[str, float], untrained: Mapping[str, float], names: Iterable[str] | None = None
+) -> list[dict[str, Any]]:
+    """`{"name", "trained", "untrained", "delta"}` per metric; without `names`, of every one that was measured."""
+    rows = []
+    for name in names if names is not None else trained:
+        value, before = trained.get(name), untrained.get(name)
+        delta = None if value is None or before is None else value - before
+        rows.append({"name": name, "trained": value, "untrained": before, "delta": delta})
+    return rows

@@ -1,0 +1,105 @@
+"""What of this site runs on this host, told by /proc: for a stop that leaves nothing behind, whatever came before.
+
+Every process that `serve` starts, and what those start in turn, carries `KINDRED_SITE=<data folder>` in its
+environment. Jobs lead process groups of their own and outlive the queue; this finds them too.
+"""
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from django.conf import settings
+
+from kindred import folders
+
+MARK = "KINDRED_SITE"
+JOB_SECONDS = 15.0  # for a job to hand itself back to the queue
+SERVE_SECONDS = 60.0
+
+
+class AlreadyRunning(RuntimeError):  # noqa: N818
+    """Another `serve` holds this data folder; `pid` is its process."""
+
+    def __init__(self, pid: str) -> None:
+        super().__init__(f"Kindred runs on this data folder already (process {pid}). Stop it with `make stop`.")
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Holds the site's lock. Raises AlreadyRunning."""
+    folders.private_dir_make(settings.RUNTIME_DIR)
+    with _lock_path().open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(_lock_path().read_text().strip()) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+def serve_end() -> bool:
+    """Asks the running `serve` to stop, and waits until it has. False: none runs."""
+    try:
+        with only_one():
+            return False
+    except AlreadyRunning:
+        pid = int(_lock_path().read_text())
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+    if not _wait(lambda: not Path(f"/proc/{pid}").exists(), SERVE_SECONDS):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return True
+
+
+def leftovers() -> list[int]:
+    """The living processes that bear this site's mark, this one left out."""
+    mark = f"{MARK}={settings.DATA_DIR}".encode()
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit() or int(folder.name) == os.getpid():
+            continue
+        with suppress(OSError):  # it ended meanwhile, or is another user's
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
+                found.append(int(folder.name))
+    return found
+
+
+def leftovers_end() -> int:
+    """Ends them; returns how many there were.
+
+    Only leaders of groups are asked: a job's loading processes must not go before the job does, which would take that
+    for a failure of its work. Who has not ended after the grace is killed.
+    """
+    pids = leftovers()
+    for pid in pids:
+        with suppress(OSError):
+            if os.getpgid(pid) == pid:
+                os.kill(pid, signal.SIGTERM)
+    _wait(lambda: not leftovers(), JOB_SECONDS if pids else 0)
+    for pid in leftovers():
+        with suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+    _wait(lambda: not leftovers(), 5 if pids else 0)
+    return len(pids)
+
+
+def _lock_path() -> Path:
+    runtime_dir: Path = settings.RUNTIME_DIR
+    return runtime_dir / "serve.lock"
+
+
+def _wait(is_so: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
