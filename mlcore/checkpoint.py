@@ -16,7 +16,7 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> str:
     """Writes `state` (tensors, numbers, strings and containers of them); returns the file's SHA-256.
 
     Written beside, synced, renamed, the folder synced: at every moment the name holds either the old file or the new
-    one. An error (a full disk) leaves no partial file and the old one as it was.
+    one. Raises OSError (a full disk), which leaves no partial file and the old one as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -27,6 +27,9 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> str:
             os.fsync(file.fileno())
         sha256 = file_sha256(partial)
         partial.replace(path)
+    except RuntimeError as error:  # how torch reports a write that failed
+        partial.unlink(missing_ok=True)
+        raise OSError(f"{path} could not be written whole; is the disk full? ({error})") from error
     except BaseException:
         partial.unlink(missing_ok=True)
         raise

@@ -1,16 +1,34 @@
 """From the bytes of a file to the right RGB photo, or to a clear refusal. No torch.
 
-Every path into Kindred decodes here: the upload, the training, the report and the API.
+Every path into Kindred decodes here: the upload, the training, the report and the API. Nothing is shared between
+calls, so threads may call at once.
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 89_000_000  # a little under where Pillow begins to warn of decompression bombs
+MAX_SIDE = 65_535
+WEBP_QUALITY, WEBP_METHOD = 82, 2
+WHITE = (255, 255, 255)
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 Box = tuple[int, int, int, int]  # x_1, y_1, x_2, y_2 in pixels, after EXIF rotation
 
@@ -31,76 +49,170 @@ class ImageInfo:
 def decode(data: bytes, box: Box | None = None) -> Image.Image:
     """Decodes a photo, turns it upright, and crops `box` out of it. Returns an RGB image.
 
-    16-bit grey is scaled, transparency is laid over white, an animation gives its first frame.
-    Raises ImageProblem.
+    16-bit grey is scaled to 8, CMYK converted, transparency laid over white; an animation gives its first frame.
+    Raises ImageProblem: cut short or damaged, over `MAX_PIXELS`, none of `FORMATS`, a box that leaves the photo.
     """
-    return _decode(data, box)[1]
+    return decode_with_info(data, box)[1]
+
+
+def decode_with_info(data: bytes, box: Box | None = None) -> tuple[ImageInfo, Image.Image]:
+    """`decode` and `inspect` for the price of one. The info is that of the whole photo. Raises ImageProblem."""
+    with opened(data) as image:
+        kind = image.format or ""
+        image.load()
+        rgb = to_rgb(upright(image))
+    info = ImageInfo(kind, rgb.width, rgb.height)
+    if box is not None:
+        check_box(box, info)
+        rgb = rgb.crop(box)
+    return info, rgb
 
 
 def inspect(data: bytes) -> ImageInfo:
-    """Decodes a photo fully, so that a truncated one is found out. Raises ImageProblem."""
-    kind, image = _decode(data, None)
-    return ImageInfo(kind, image.width, image.height)
+    """Decodes every pixel, so that a photo cut short is found out (`verify` would accept it). Raises ImageProblem."""
+    with opened(data) as image:
+        kind = image.format or ""
+        image.load()
+        size = upright_size(image)
+    return ImageInfo(kind, *size)
 
 
-def thumbnail(data: bytes, size: int, box: Box | None = None) -> bytes:
-    """A WebP of at most `size` x `size` pixels. Raises ImageProblem."""
-    image = decode(data, box)
-    image.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=2.0)
+def image_size(source: bytes | Path) -> tuple[int, int] | None:
+    """(width, height) in pixels after EXIF rotation, from the header alone; None for what is no photo."""
+    try:
+        data = source if isinstance(source, bytes) else source.read_bytes()
+        with opened(data) as image:
+            return upright_size(image)
+    except (ImageProblem, OSError):
+        return None
+
+
+def thumbnail(source: bytes | Image.Image, size: int, box: Box | None = None) -> bytes:
+    """A WebP of at most `size` x `size` pixels, never enlarged, of a file's bytes or a decoded RGB image.
+
+    A JPEG is decoded at a fraction of its size where that is enough. Raises ImageProblem.
+    """
+    if isinstance(source, Image.Image):
+        rgb = source.crop(box) if box is not None else source
+    else:
+        rgb = reduced(source, size, box)
+    scale = min(1.0, size / max(rgb.size))
+    target = (max(1, round(rgb.width * scale)), max(1, round(rgb.height * scale)))
+    if target != rgb.size:
+        rgb = rgb.resize(target, Image.Resampling.LANCZOS, reducing_gap=2.0)
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=82, method=2)
+    rgb.save(buffer, "WEBP", quality=WEBP_QUALITY, method=WEBP_METHOD)
     return buffer.getvalue()
 
 
-def _decode(data: bytes, box: Box | None) -> tuple[str, Image.Image]:
+def reduced(data: bytes, size: int, box: Box | None) -> Image.Image:
+    """The photo or its box as RGB, at no less than twice `size` on its longer side unless it is smaller itself."""
+    with opened(data) as image:
+        info = ImageInfo(image.format or "", *upright_size(image))
+        if box is not None:
+            check_box(box, info)
+        x_1, y_1, x_2, y_2 = box or (0, 0, info.width, info.height)
+        enough = 2 * size / max(x_2 - x_1, y_2 - y_1)
+        if enough < 1 and min(x_2 - x_1, y_2 - y_1) * enough >= 1:
+            # Does nothing to formats other than JPEG. The size asked for is met or surpassed.
+            image.draft(None, (int(image.width * enough) + 1, int(image.height * enough) + 1))
+        image.load()
+        rgb = to_rgb(upright(image))
+    if box is None:
+        return rgb
+    across, down = rgb.width / info.width, rgb.height / info.height
+    left, top = min(int(x_1 * across), rgb.width - 1), min(int(y_1 * down), rgb.height - 1)
+    right, bottom = max(left + 1, round(x_2 * across)), max(top + 1, round(y_2 * down))
+    return rgb.crop((left, top, min(right, rgb.width), min(bottom, rgb.height)))
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[Image.Image]:
+    """The photo, its header read and judged but no pixel decoded. What goes wrong inside becomes an ImageProblem."""
     if not data:
         raise ImageProblem("The file is empty. Upload it again.")
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            kind = image.format or ""
-            if image.width * image.height > MAX_PIXELS:  # before a single pixel is decoded
-                raise ImageProblem(_too_large(f"{image.width} x {image.height} pixels"))
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            rgb = _to_rgb(upright)
-    except ImageProblem:
+            if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
+                raise ImageProblem(too_large(f"{image.width} x {image.height} pixels"))
+            yield image
+    except (ImageProblem, MemoryError):
         raise
-    except Image.DecompressionBombError:
-        raise ImageProblem(_too_large("too many pixels")) from None
+    except Image.DecompressionBombError:  # Pillow's own limit is judged first, and is twice as high
+        raise ImageProblem(too_large("far too many pixels")) from None
     except UnidentifiedImageError:
-        raise ImageProblem("Not a photo in a format that Kindred reads (JPEG, PNG, WebP, GIF, BMP, TIFF).") from None
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:  # what Pillow raises on damaged files
-        raise ImageProblem(f"The photo is damaged or cut short ({error}). Export or copy it again.") from None
-    if box is not None:
-        x_1, y_1, x_2, y_2 = box
-        if not (0 <= x_1 < x_2 <= rgb.width and 0 <= y_1 < y_2 <= rgb.height):
-            raise ImageProblem(f"The box {box} does not lie inside the photo of {rgb.width} x {rgb.height} pixels.")
-        rgb = rgb.crop(box)
-    return kind, rgb
+        kinds = "JPEG, PNG, WebP, GIF, BMP, TIFF"
+        raise ImageProblem(
+            f"This is no photo in a format that can be read ({kinds}). Convert it, or leave it out."
+        ) from None
+    except Exception as error:  # damaged files make Pillow raise nearly anything: OSError, SyntaxError, struct.error
+        raise ImageProblem(f"The photo is damaged or cut short ({error}). Export or copy it again.") from error
 
 
-def _too_large(size: str) -> str:
+def too_large(size: str) -> str:
     return f"The photo has {size}; at most {MAX_PIXELS // 1_000_000} million are read. Make it smaller."
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
+def check_box(box: Box, info: ImageInfo) -> None:
+    x_1, y_1, x_2, y_2 = box
+    if not (0 <= x_1 < x_2 <= info.width and 0 <= y_1 < y_2 <= info.height):
+        size = f"{info.width} x {info.height} pixels"
+        raise ImageProblem(f"The box {x_1}, {y_1}, {x_2}, {y_2} does not lie inside the photo of {size}. Draw it anew.")
+
+
+def orientation(image: Image.Image) -> int:
+    """1 to 8 as EXIF counts; 1, as it lies, where there is none. Unreadable EXIF is no reason to refuse a photo."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except MemoryError:
+        raise
+    except Exception:
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A loaded photo, turned as its EXIF says."""
+    method = TURNS.get(orientation(image))
+    return image if method is None else image.transpose(method)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) that `upright` will give, loaded or not."""
+    # Pillow's TIFF reader turns photos itself, and names the turned size from the start.
+    turned = image.format != "TIFF" and orientation(image) >= 5
+    return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any mode as RGB: what is transparent shows white, and 16-bit grey keeps its whole range."""
     if image.mode.startswith(("I", "F")):
-        return _scaled_grey(image)
-    if "A" in image.mode or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+        return Image.fromarray(scaled_grey(np.asarray(image))).convert("RGB")
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        ground = Image.new("RGB", image.size, WHITE)
+        ground.paste(rgba, mask=rgba.getchannel("A"))
+        return ground
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _scaled_grey(image: Image.Image) -> Image.Image:
-    """16 and 32-bit grey to 8 bits by its range; Pillow's own conversion would clip at 255."""
-    values = np.asarray(image, dtype=np.float64)
-    if image.mode == "F":
-        low, high = float(values.min()), float(values.max())
-    else:
-        low, high = 0.0, 65535.0 if values.max() > 255 or image.mode.startswith("I;16") else 255.0
-    scaled = (values - low) * (255.0 / (high - low)) if high > low else np.zeros_like(values)
-    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8)).convert("RGB")
+def scaled_grey(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """`(H, W)` grey of 16 or 32 bits, or floats, as 8 bits. Pillow's own conversion would clip it at 255.
+
+    uint16 by 65535. Whole numbers of 32 bits: as 8 bits if none is over 255, else as 16 bits if none is over 65535.
+    Whatever lies beyond, and floats, by their own range, for their unit is not known.
+    """
+    if values.size == 0:
+        return np.zeros(values.shape, dtype=np.uint8)
+    if values.dtype == np.uint16:
+        table: NDArray[np.uint8] = np.rint(np.arange(65536) / 257).astype(np.uint8)
+        return table[values]
+    wide = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
+    low, high = float(wide.min()), float(wide.max())
+    if values.dtype.kind in "iu" and low >= 0:
+        low, high = 0.0, 255.0 if high <= 255 else 65535.0 if high <= 65535 else high
+    if high <= low:
+        return np.zeros(values.shape, dtype=np.uint8)
+    wide -= low
+    wide *= 255.0 / (high - low)
+    return np.clip(np.rint(wide), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""People and their roles in the administration."""
+"""People and their roles, in the admin."""
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
@@ -6,26 +6,38 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from apps.accounts.models import ApiToken, Membership, User
 
 
-class MembershipInline(admin.TabularInline):
+class MembershipInline(admin.TabularInline[Membership, User]):
     model = Membership
     extra = 0
-    raw_id_fields = ["dataset"]
+    autocomplete_fields = ["dataset"]
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(DjangoUserAdmin[User]):
     inlines = [MembershipInline]
+    list_display = ["username", "first_name", "last_name", "is_active", "is_staff", "is_superuser", "last_login"]
+    date_hierarchy = "date_joined"
+
+
+@admin.register(Membership)
+class MembershipAdmin(admin.ModelAdmin[Membership]):
+    list_display = ["user", "dataset", "role"]
+    list_filter = ["role"]
+    list_select_related = ["user", "dataset"]
+    search_fields = ["user__username", "dataset__name"]
+    autocomplete_fields = ["user"]
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin):
-    """To see and revoke; tokens are made by their owners, who alone see the secret."""
+class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
+    """For looking; people make their tokens themselves, and the secret is kept nowhere."""
 
-    list_display = ["name", "user", "prefix", "last_used_at", "expires_at", "revoked_at"]
-    list_filter = ["revoked_at"]
-    search_fields = ["name", "prefix", "user__username"]
+    list_display = ["name", "prefix", "user", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at"]
+    list_filter = [("revoked_at", admin.EmptyFieldListFilter), ("expires_at", admin.EmptyFieldListFilter)]
     list_select_related = ["user"]
-    readonly_fields = ["user", "prefix", "secret_sha256", "scopes", "created_at", "last_used_at"]
+    search_fields = ["name", "prefix", "user__username"]
+    readonly_fields = ["user", "name", "prefix", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at"]
+    exclude = ["secret_sha256"]
 
     def has_add_permission(self, request: object) -> bool:
         return False

@@ -1,52 +1,48 @@
-"""The forms of signing in and of the first administrator."""
+"""Signing in, and making the first administrator."""
 
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.forms import AuthenticationForm, BaseUserCreationForm
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 
+from apps.accounts import throttle
 from apps.accounts.models import User
-from apps.accounts.throttle import failure_record, failures_forget, is_throttled
 
 
 class LoginForm(AuthenticationForm):
-    """Django's own, behind the throttle. A wrong name and a wrong password get the same words."""
+    """Says the same for a wrong name and a wrong password, and stops answering who guesses."""
+
+    error_messages = {
+        "invalid_login": "This username and password do not go together. Both are case-sensitive.",
+        "inactive": "This username and password do not go together. Both are case-sensitive.",
+        "throttled": "Too many attempts. Wait a quarter of an hour, or ask an administrator for a new password.",
+    }
 
     def clean(self) -> dict[str, Any]:
-        username = self.cleaned_data.get("username", "")
-        address = self.request.META.get("REMOTE_ADDR") if self.request else None
-        if is_throttled(username, address):
-            raise ValidationError("Too many failed attempts. Wait a quarter of an hour, then try again.")
+        assert isinstance(self.request, HttpRequest)
+        username, address = self.cleaned_data.get("username", ""), throttle.address_of(self.request)
+        if throttle.is_full(username=username, address=address):
+            raise ValidationError(self.error_messages["throttled"], code="throttled")
         try:
             cleaned: dict[str, Any] = super().clean()
         except ValidationError:
-            failure_record(username, address)
+            throttle.note_failure(username=username, address=address)
             raise
-        failures_forget(username, address)
+        if self.get_user() is not None:
+            throttle.note_success(username=username)
         return cleaned
 
+    @property
+    def is_throttled(self) -> bool:
+        return self.has_error("__all__", "throttled")
 
-class SetupForm(forms.Form):
-    username = forms.CharField(max_length=150, validators=User._meta.get_field("username").validators)
-    password = forms.CharField(
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        strip=False,
-        help_text="At least 10 characters",
-    )
-    again = forms.CharField(
-        label="Password again", widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}), strip=False
-    )
 
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        password = cleaned.get("password")
-        if password and cleaned.get("again") and password != cleaned["again"]:
-            self.add_error("again", "The two passwords differ.")
-        if password:
-            try:
-                validate_password(password, User(username=cleaned.get("username", "")))
-            except ValidationError as error:
-                self.add_error("password", error)
-        return cleaned
+class AdministratorForm(BaseUserCreationForm[User]):
+    """A name and a password, twice."""
+
+    class Meta:
+        model = User
+        fields = ["username"]
+        widgets = {"username": forms.TextInput(attrs={"autocomplete": "username", "autofocus": True})}

@@ -1,29 +1,45 @@
-"""Failed sign-ins, counted by name and by address."""
+"""Failed sign-ins, counted by name and by address: who guesses too often waits."""
 
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Q
+from django.http import HttpRequest
 from django.utils import timezone
 
 from apps.accounts.models import LoginAttempt
 
 WINDOW = timedelta(minutes=15)
+KEPT = timedelta(days=1)
 
 
-def is_throttled(username: str, address: str | None) -> bool:
-    """Whether a name or an address has failed too often in the last 15 minutes."""
+def address_of(request: HttpRequest) -> str | None:
+    """The visitor's address. Of X-Forwarded-For only what our own proxies wrote is believed (settings.PROXIES)."""
+    if settings.PROXIES:
+        hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
+        if len(hops) >= settings.PROXIES:
+            return hops[-settings.PROXIES] or None
+    return request.META.get("REMOTE_ADDR") or None
+
+
+def is_full(*, username: str, address: str | None) -> bool:
+    """Whether this name or this address has failed too often within the window."""
     recent = LoginAttempt.objects.filter(at__gt=timezone.now() - WINDOW)
     limit = settings.LOGIN_ATTEMPTS_PER_15_MINUTES
-    by_name = recent.filter(username=username[:150].lower()).count()
-    return by_name >= limit or (address is not None and recent.filter(address=address).count() >= limit * 3)
+    if recent.filter(username=_key(username)).count() >= limit:
+        return True
+    return address is not None and recent.filter(address=address).count() >= limit
 
 
-def failure_record(username: str, address: str | None) -> None:
-    LoginAttempt.objects.create(username=username[:150].lower(), address=address)
-    LoginAttempt.objects.filter(at__lt=timezone.now() - WINDOW * 4).delete()
+def note_failure(*, username: str, address: str | None) -> None:
+    """Counts one, and sweeps what is long past."""
+    LoginAttempt.objects.create(username=_key(username), address=address)
+    LoginAttempt.objects.filter(at__lt=timezone.now() - KEPT).delete()
 
 
-def failures_forget(username: str, address: str | None) -> None:
-    """After a success, the failures of this name from this address no longer count."""
-    LoginAttempt.objects.filter(Q(username=username[:150].lower()), Q(address=address)).delete()
+def note_success(*, username: str) -> None:
+    """The name's own failures are forgiven; the address's are not, for others may guess from it."""
+    LoginAttempt.objects.filter(username=_key(username)).update(username="")
+
+
+def _key(username: str) -> str:
+    return username.casefold()[:150]

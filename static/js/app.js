@@ -78,7 +78,8 @@ function nextTheme() {
 // --- clicks and keys -----------------------------------------------------------------------------------------------
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
-  if (opener) document.getElementById(opener.dataset.opens)?.showModal();
+  if (opener?.dataset.opens === "key-sheet") showKeys();
+  else if (opener) document.getElementById(opener.dataset.opens)?.showModal();
   if (event.target.closest("[data-theme-toggle]")) nextTheme();
   if (event.target.closest("[data-back]") && history.length > 1) {
     event.preventDefault();

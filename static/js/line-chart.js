@@ -117,7 +117,7 @@ class LineChart extends HTMLElement {
       scales: { x: { time: false } },
       cursor: { points: { size: 7 }, y: false },
       legend: { live: true },
-      axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => figure(v, unit)) }],
+      axes: [{ ...axis, size: 30, grid: { show: false } }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => figure(v, unit)) }],
       series: [
         { label: "Step", value: (_, step) => (step == null ? "–" : step.toLocaleString()) },
         ...series.map((one, i) => ({
