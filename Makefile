@@ -1,50 +1,63 @@
-# `make help` lists the targets. PORT, KINDRED_DATA_DIR and PYTHON are honoured.
+# `make help` lists the targets. PORT, KINDRED_DATA_DIR and PYTHON are honoured, from the environment or the command line.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-export PYTHONPATH := platform:.
-export PORT ?= 8000
+MANAGE := $(BIN)/python manage.py
+TYPED := mlcore apps platform/kindred
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve dev test check format lock clean
+.PHONY: help demo serve dev stop install test check format lock clean
+.SUFFIXES:
 
-help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+help: ## list the targets
+	@echo "Kindred. Targets:"
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(STAMP) ## everything: set-up, demo dataset, training, report, search; then serve (SERVE=0: stop after the job)
+	@SERVE="$(SERVE)" exec $(MANAGE) serve --demo
+
+serve: $(STAMP) ## run the site, with what is in it
+	@exec $(MANAGE) serve
+
+dev: $(STAMP) ## run the site for development: pages and code of the web process reload
+	@KINDRED_DEBUG=1 exec $(MANAGE) serve
+
+stop: $(STAMP) ## stop the site that runs on KINDRED_DATA_DIR, embedded Postgres included
+	@$(MANAGE) stop
+
+install: $(STAMP) ## make .venv and install what requirements.lock pins
 
 $(STAMP): requirements.lock
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed."; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv is missing: apt-get install python3-venv"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Kindred needs Python 3.11 or newer as $(PYTHON). Name another with PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "This Python cannot make virtual environments. On Debian: apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/python && $(BIN)/python -c 'import pip' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing packages into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -r requirements.lock
 	@touch $@
 
-demo: $(STAMP)  ## set-up, a drawn dataset, the main job end to end, then the site (SERVE=0: without)
-	@exec $(BIN)/python manage.py serve --demo $(if $(filter 0,$(SERVE)),--exit)
+test: $(STAMP) ## run the tests (ARGS="-k login -x" goes to pytest)
+	@$(BIN)/python -m pytest $(ARGS)
 
-serve: $(STAMP)  ## the site with your own data
-	@exec $(BIN)/python manage.py serve
-
-dev: $(STAMP)  ## the site, reloading as you edit
-	@KINDRED_DEBUG=1 exec $(BIN)/python manage.py serve
-
-test: $(STAMP)  ## every test (ARGS="-k jobs" for some)
-	$(BIN)/python -m pytest $(ARGS)
-
-check: $(STAMP)  ## lint, types, imports, templates, migrations
+check: $(STAMP) ## lint, format, types, layers, templates, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy mlcore apps platform/kindred
-	$(BIN)/lint-imports --no-cache
 	$(BIN)/djhtml --check templates
-	$(BIN)/python manage.py makemigrations --check --dry-run
+	PYTHONPATH=platform:. $(BIN)/lint-imports --no-color
+	$(BIN)/mypy $(TYPED)
+	$(MANAGE) makemigrations --check --dry-run
 
-format: $(STAMP)  ## put code and templates into form
-	$(BIN)/ruff check --fix .
+format: $(STAMP) ## put code and templates into form
+	$(BIN)/ruff check --fix --exit-zero .
 	$(BIN)/ruff format .
 	$(BIN)/djhtml templates
 
-lock: $(STAMP)  ## write requirements.lock from what is installed
-	$(BIN)/pip freeze --exclude setuptools | sed 's/^torch==\([0-9.]*\).*/torch==\1/' > requirements.lock
+lock: $(STAMP) ## write requirements.lock from what is installed, after `pip install -U` of what should move
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	$(BIN)/python docker/lock.py > requirements.lock.new
+	mv requirements.lock.new requirements.lock
 
-clean:  ## remove the virtual environment (data stays)
-	rm -rf $(VENV)
+clean: ## remove .venv and caches; data stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

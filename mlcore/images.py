@@ -12,9 +12,23 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import (  # the plugins, because Image.open with a list of formats loads none by itself
+    BmpImagePlugin,
+    ExifTags,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")
+READERS = (JpegImagePlugin.JpegImageFile, PngImagePlugin.PngImageFile, WebPImagePlugin.WebPImageFile)
+READERS += (GifImagePlugin.GifImageFile, BmpImagePlugin.BmpImageFile, TiffImagePlugin.TiffImageFile)
+READERS += (MpoImagePlugin.MpoImageFile,)
+FORMATS = tuple(reader.format for reader in READERS)
 MAX_PIXELS = 89_000_000  # a little under where Pillow begins to warn of decompression bombs
 MAX_SIDE = 65_535
 WEBP_QUALITY, WEBP_METHOD = 82, 2
@@ -206,7 +220,8 @@ def scaled_grey(values: NDArray[np.generic]) -> NDArray[np.uint8]:
         return np.zeros(values.shape, dtype=np.uint8)
     if values.dtype == np.uint16:
         table: NDArray[np.uint8] = np.rint(np.arange(65536) / 257).astype(np.uint8)
-        return table[values]
+        scaled: NDArray[np.uint8] = table[values]
+        return scaled
     wide = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
     low, high = float(wide.min()), float(wide.max())
     if values.dtype.kind in "iu" and low >= 0:

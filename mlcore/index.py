@@ -7,9 +7,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import faiss
 import numpy as np
@@ -25,9 +24,8 @@ SPARE = 16  # candidates beyond k at the first try
 NORM_TOLERANCE = 1e-2  # half precision and a reduced dimension are within it
 
 
-@dataclass(frozen=True)
-class Found:
-    """Lists of neighbours, best first. `ids`: `(Q, k)` int64, -1 past a list's end; `scores`: `(Q, k)` cosine, -inf."""
+class Found(NamedTuple):
+    """Lists, best first. `ids`: `(Q, k)` int64, -1 past a list's end; `scores`: `(Q, k)` float32 cosine, there -inf."""
 
     ids: Ints
     scores: Floats32
@@ -107,8 +105,9 @@ class FlatIndex:
             return None, len(self.ids)
         wanted = np.asarray(allowed_ids if isinstance(allowed_ids, np.ndarray) else list(allowed_ids), dtype=np.int64)
         allowed = np.isin(self.ids, wanted)
-        bitmap = np.packbits(allowed, bitorder="little")
-        return faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bitmap)), int(allowed.sum())
+        chosen: Any = faiss.IDSelectorBitmap  # both take other arguments than faiss's stubs say
+        parameters: Any = faiss.SearchParameters
+        return parameters(sel=chosen(np.packbits(allowed, bitorder="little"))), int(allowed.sum())
 
     def ranked(self, queries: Floats32, k: int, available: int, selector: Any) -> tuple[Ints, Floats32]:
         """`(Q, k)` positions and exact similarities; `k` at most the `available`."""

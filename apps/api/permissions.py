@@ -1,10 +1,16 @@
 """A token may do what its scopes say; a signed-in browser may do what its user may."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from rest_framework.permissions import IsAuthenticated
-from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from apps.accounts.models import ApiToken
+
+if TYPE_CHECKING:  # the views module reads the settings, which name this one
+    from rest_framework.request import Request
+    from rest_framework.views import APIView
 
 
 class HasScope(IsAuthenticated):

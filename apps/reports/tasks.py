@@ -94,9 +94,7 @@ def report_write(context: JobContext, run: Run, rows: pd.DataFrame, report: Repo
             },
         )
         evaluation.queries.all().delete()
-        QueryResult.objects.bulk_create(
-            [query_row(evaluation, query) for query in kept], batch_size=ROWS_PER_INSERT
-        )
+        QueryResult.objects.bulk_create([query_row(evaluation, query) for query in kept], batch_size=ROWS_PER_INSERT)
     return {"report": evaluation.pk, "overall": report.overall}
 
 

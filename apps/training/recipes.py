@@ -45,7 +45,9 @@ def recipe_parse(text: str) -> Recipe:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark else ""
-        raise RecipeError([problem(place, f"This is neither YAML nor JSON: {getattr(error, 'problem', error)}.")]) from None
+        raise RecipeError(
+            [problem(place, f"This is neither YAML nor JSON: {getattr(error, 'problem', error)}.")]
+        ) from None
     if not isinstance(data, dict):
         raise RecipeError([problem("", "A recipe is a mapping of names to values.")])
     return recipe_validate(data)

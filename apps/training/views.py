@@ -195,9 +195,8 @@ def _live_context(request: HttpRequest, run: Run) -> dict[str, Any]:
         "evaluation_job": evaluation_job if waiting or evaluation is None else None,
         "live": not run.job.is_final or waiting,
         "succeeded": run.job.state == Job.State.SUCCEEDED,
-        "may_publish": can_publish and Dataset.objects.for_user(_user(request), Role.MANAGER).filter(
-            pk=run.dataset_id
-        ).exists(),
+        "may_publish": can_publish
+        and Dataset.objects.for_user(_user(request), Role.MANAGER).filter(pk=run.dataset_id).exists(),
         "publish_form": PublishForm(initial={"model_name": run.dataset.name}) if can_publish else None,
     }
 

@@ -12,7 +12,7 @@ LONGEST_TEMP_DIR = 60
 
 def key_of(data_dir: Path) -> str:
     """A short name for a data folder, the same in every process."""
-    return sha256(str(data_dir).encode()).hexdigest()[:10]
+    return sha256(str(data_dir).encode()).hexdigest()[:12]
 
 
 def runtime_dir(data_dir: Path) -> Path:

@@ -9,9 +9,8 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils.module_loading import import_string
 from django_q.tasks import async_task
-
-from apps.search import client
 
 log = structlog.get_logger(__name__)
 
@@ -78,7 +77,7 @@ def sing(queue: str) -> None:
 
 
 def inference() -> str:
-    answer: Any = client.health()
+    answer: Any = import_string("apps.search.client.health")()
     return "" if answer else "does not answer"
 
 

@@ -6,7 +6,7 @@
 //
 // data-auto: begin as soon as a file is chosen. A redirect is followed; an error is shown in the zone.
 
-const { say, problemText } = window.kindred;
+const { say } = window.kindred;
 
 class DropZone extends HTMLElement {
   connectedCallback() {
@@ -106,10 +106,10 @@ class DropZone extends HTMLElement {
         if (target && target !== location.href) location.assign(target);
         else location.reload();
       } else {
-        this.fail(problemText(request));
+        this.fail(window.kindred.problemText(request));
       }
     });
-    request.addEventListener("error", () => this.fail(problemText(request)));
+    request.addEventListener("error", () => this.fail(window.kindred.problemText(request)));
     request.addEventListener("abort", () => this.fail("Stopped. Nothing was kept."));
     request.open("POST", this.form.action);
     request.setRequestHeader("X-Requested-With", "XMLHttpRequest");

@@ -7,7 +7,7 @@
 // The answer, a fragment, goes into data-target. Without this script the form sends itself the plain way.
 // A new crop (the event "crop" of <crop-box>) sends again.
 
-const { say, isTyping, problemText } = window.kindred;
+const { say, isTyping } = window.kindred;
 
 class PasteImage extends HTMLElement {
   static keys = [["Ctrl + v", "Search with the image on the clipboard"]];
@@ -102,7 +102,7 @@ class PasteImage extends HTMLElement {
       const text = await answer.text();
       if (this.request !== request) return;
       if (!answer.ok && !(answer.headers.get("Content-Type") ?? "").startsWith("text/html")) {
-        this.fail(problemText({ responseText: text, status: answer.status }));
+        this.fail(window.kindred.problemText({ responseText: text, status: answer.status }));
       } else {
         target.innerHTML = text;
         window.htmx?.process(target);

@@ -24,7 +24,8 @@ def test_every_component_says_what_it_takes(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in COMPONENTS if name not in ("field.html", "job_bar.html")])
 def test_every_component_survives_an_empty_context(name: str) -> None:
-    render_to_string(f"components/{name}", {"dataset": SimpleNamespace(pk=1, name="Grocery")})
+    context = {"dataset": SimpleNamespace(pk=1, name="Grocery"), "user": User(username="ada")}
+    render_to_string(f"components/{name}", context)
 
 
 def bar(**changes: Any) -> str:

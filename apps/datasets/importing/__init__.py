@@ -1,0 +1,1 @@
+"""From an uploaded zip to rows: read safely, planned whole, then brought in by chunks."""

@@ -1,0 +1,15 @@
+"""How mlcore reads photos of the site: by their keys in the storage. No torch."""
+
+from dataclasses import dataclass
+
+from django.core.files.storage import default_storage
+
+
+@dataclass(frozen=True)
+class StorageSource:
+    """`source(image_key) -> bytes`. Holds nothing, so that a data-loading process can be given one."""
+
+    def __call__(self, key: str) -> bytes:
+        with default_storage.open(key) as file:
+            data: bytes = file.read()
+        return data

@@ -1,0 +1,38 @@
+"""Asking for an index."""
+
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.core.errors import BadInput, Conflict
+from apps.datasets.models import Snapshot
+from apps.jobs.models import Job
+from apps.jobs.services import job_submit
+from apps.zoo.models import ModelVersion
+from apps.zoo.services import manager_require
+
+
+@transaction.atomic
+def index_submit(*, version: ModelVersion, user: User, snapshot: Snapshot | None = None) -> Job:
+    """Queues the building of a version's search index over the samples of a snapshot, by default its own.
+
+    The present index, if any, serves until the new one is whole. While one is being built for the same snapshot, that
+    job is returned. Raises Forbidden below the role of a manager; BadInput for a snapshot of another dataset;
+    Conflict for a retired version.
+    """
+    locked = (
+        ModelVersion.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("model__dataset")
+        .get(pk=version.pk)
+    )
+    dataset = locked.model.dataset
+    manager_require(user=user, dataset=dataset)
+    if locked.state == ModelVersion.State.RETIRED:
+        raise Conflict(f"{locked} is retired.", remedy="Publish it again first.", extra={"current": locked.state})
+    snapshot_id = locked.snapshot_id if snapshot is None else snapshot.pk
+    if snapshot is not None and snapshot.dataset_id != dataset.pk:
+        raise BadInput(f"{snapshot} is not of {dataset}.", remedy="Choose one of the dataset's own snapshots.")
+    payload = {"version": locked.pk, "snapshot": snapshot_id}
+    waiting = Job.objects.filter(kind="index", payload=payload).exclude(state__in=Job.FINAL_STATES).first()
+    if waiting is not None:
+        return waiting
+    return job_submit(kind="index", title=f"Index {locked}", payload=payload, owner=user, dataset=dataset)

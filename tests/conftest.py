@@ -1,0 +1,93 @@
+"""What every test has: an embedded Postgres of its own, and files that go to a folder of its own.
+
+Unless KINDRED_DATA_DIR or DATABASE_URL is given, the site of a test run lives in a new folder that is removed after it,
+so that runs beside each other, and beside a site that serves, do not meet.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Before anything imports the settings: they read the environment once.
+OWN_DATA_DIR = "" if "KINDRED_DATA_DIR" in os.environ else tempfile.mkdtemp(prefix="kindred-test-")
+if OWN_DATA_DIR:
+    os.environ["KINDRED_DATA_DIR"] = OWN_DATA_DIR
+os.environ.setdefault("KINDRED_LOG_LEVEL", "WARNING")
+os.environ["KINDRED_DEBUG"] = "0"
+
+from django.conf import settings  # noqa: E402
+from django.core.cache import cache  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.test import Client  # noqa: E402
+
+from apps.accounts.models import User  # noqa: E402
+from kindred import postgres  # noqa: E402
+
+
+def pytest_configure() -> None:
+    # A test database is made anew each time: nothing of it need survive a power cut.
+    postgres.ensure_running(options=["-c", "fsync=off", "-c", "full_page_writes=off"])
+
+
+def pytest_unconfigure() -> None:
+    if OWN_DATA_DIR and os.environ.get("KINDRED_DATA_DIR") == OWN_DATA_DIR:
+        postgres.stop()
+        shutil.rmtree(postgres.base_dir(), ignore_errors=True)
+        shutil.rmtree(settings.RUNTIME_DIR, ignore_errors=True)
+        shutil.rmtree(OWN_DATA_DIR, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
+    """pytest-django's, and the table of the cache."""
+    with django_db_blocker.unblock():
+        call_command("createcachetable", verbosity=0)
+
+
+@pytest.fixture(autouse=True)
+def site_settings(settings: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Files go to the test's folder; static files keep their names; passwords are hashed quickly."""
+    media_root = tmp_path / "files"
+    settings.MEDIA_ROOT = media_root
+    settings.STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": media_root}},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    yield
+    if {"transactional_db", "live_server"} & set(request.fixturenames):
+        cache.clear()  # its table has no model, so nothing else empties it
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    """A person without any right of their own."""
+    return User.objects.create_user("ada", password="correct horse battery")
+
+
+@pytest.fixture
+def other_user(db: None) -> User:
+    """A second one, for what must not be seen."""
+    return User.objects.create_user("grace", password="correct horse battery")
+
+
+@pytest.fixture
+def superuser(db: None) -> User:
+    return User.objects.create_superuser("root", password="correct horse battery")
+
+
+@pytest.fixture
+def client_for() -> Callable[[User], Client]:
+    """A client that is signed in as somebody."""
+
+    def make(user: User) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return make
