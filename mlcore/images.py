@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (  # the plugins, because Image.open with a list of formats loads none by itself
+from PIL import (
     BmpImagePlugin,
     ExifTags,
     GifImagePlugin,
@@ -25,10 +25,13 @@ from PIL import (  # the plugins, because Image.open with a list of formats load
     WebPImagePlugin,
 )
 
-READERS = (JpegImagePlugin.JpegImageFile, PngImagePlugin.PngImageFile, WebPImagePlugin.WebPImageFile)
-READERS += (GifImagePlugin.GifImageFile, BmpImagePlugin.BmpImageFile, TiffImagePlugin.TiffImageFile)
-READERS += (MpoImagePlugin.MpoImageFile,)
-FORMATS = tuple(reader.format for reader in READERS)
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "MPO")
+TRIED = FORMATS[:-1]  # an MPO is opened as the JPEG that it begins with; Pillow knows no other way
+# Image.open, told which formats to try, loads no plugin by itself: each is imported, and so registered, here.
+PLUGINS = (
+    *(BmpImagePlugin, GifImagePlugin, JpegImagePlugin, MpoImagePlugin),
+    *(PngImagePlugin, TiffImagePlugin, WebPImagePlugin),
+)
 MAX_PIXELS = 89_000_000  # a little under where Pillow begins to warn of decompression bombs
 MAX_SIDE = 65_535
 WEBP_QUALITY, WEBP_METHOD = 82, 2
@@ -146,7 +149,7 @@ def opened(data: bytes) -> Iterator[Image.Image]:
     if not data:
         raise ImageProblem("The file is empty. Upload it again.")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=TRIED) as image:
             if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
                 raise ImageProblem(too_large(f"{image.width} x {image.height} pixels"))
             yield image

@@ -19,6 +19,11 @@ if OWN_DATA_DIR:
     os.environ["KINDRED_DATA_DIR"] = OWN_DATA_DIR
 os.environ.setdefault("KINDRED_LOG_LEVEL", "WARNING")
 os.environ["KINDRED_DEBUG"] = "0"
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kindred.settings")
+
+import django  # noqa: E402
+
+django.setup()
 
 from django.conf import settings  # noqa: E402
 from django.core.cache import cache  # noqa: E402

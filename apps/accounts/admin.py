@@ -9,7 +9,6 @@ from apps.accounts.models import ApiToken, Membership, User
 class MembershipInline(admin.TabularInline[Membership, User]):
     model = Membership
     extra = 0
-    autocomplete_fields = ["dataset"]
 
 
 @admin.register(User)

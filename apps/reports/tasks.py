@@ -6,23 +6,22 @@ from typing import Any
 
 import pandas as pd
 from django.conf import settings
-from django.core.files.storage import default_storage
 from django.db.models import Model
 
 from apps.core.errors import BadInput
 from apps.datasets.models import Category, Sample
+from apps.datasets.selectors.snapshots import manifest_read
 from apps.datasets.sources import StorageSource
 from apps.jobs.context import JobContext
 from apps.reports.models import Evaluation, QueryResult
 from apps.training.models import Run
-from apps.training.selectors import manifest_read
+from apps.zoo.files import folder_read
 from mlcore.embed import Stopped, embed_manifest
 from mlcore.engine import pick_device
 from mlcore.errors import InputError
 from mlcore.evaluate import QueryReport, Report, evaluate
 from mlcore.model import load_model
 
-MODEL_FILES = ("config.json", "weights.safetensors")
 ROWS_PER_INSERT = 2000
 
 
@@ -38,9 +37,8 @@ def evaluate_job(context: JobContext) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         context.progress(0, stage="reading the model")
-        for name in MODEL_FILES:
-            with default_storage.open(f"{run.folder_key}/{name}") as stored:
-                (folder / name).write_bytes(stored.read())
+        for name, data in folder_read(run.folder_key).items():
+            (folder / name).write_bytes(data)
         manifest = manifest_read(run.snapshot)
         rows = manifest[manifest["split"] == "validation"].reset_index(drop=True)
         embedder = load_model(folder, pick_device(None))

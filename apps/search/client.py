@@ -27,7 +27,7 @@ AWAY = "The inference process does not answer."
 AWAY_REMEDY = "It starts with the site (`make serve`), or alone by `manage.py inference`. Then try again."
 
 
-class WrongSpace(Conflict):  # noqa: N818
+class WrongSpace(Conflict):
     """The vector was made by something else than the index: their distances would mean nothing."""
 
     title = "Another space"

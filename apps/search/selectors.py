@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from apps.accounts.models import User
 from apps.datasets.models import Category, Dataset, Sample, SampleQuerySet
 from apps.search.client import Hit
 from apps.search.models import Index
@@ -67,7 +66,3 @@ def grouped(neighbours: Sequence[Neighbour]) -> list[Group]:
 
 def categories_of(dataset: Dataset) -> list[str]:
     return list(Category.objects.filter(dataset=dataset).order_by("name").values_list("name", flat=True))
-
-
-def datasets_of(user: User) -> list[Dataset]:
-    return list(Dataset.objects.for_user(user).order_by("name"))

@@ -2,13 +2,13 @@
 
 from django.db import transaction
 
-from apps.accounts.models import User
+from apps.accounts.models import Role, User
 from apps.core.errors import BadInput, Conflict
 from apps.datasets.models import Snapshot
+from apps.datasets.selectors.datasets import role_require
 from apps.jobs.models import Job
 from apps.jobs.services import job_submit
 from apps.zoo.models import ModelVersion
-from apps.zoo.services import manager_require
 
 
 @transaction.atomic
@@ -25,7 +25,7 @@ def index_submit(*, version: ModelVersion, user: User, snapshot: Snapshot | None
         .get(pk=version.pk)
     )
     dataset = locked.model.dataset
-    manager_require(user=user, dataset=dataset)
+    role_require(user=user, dataset=dataset, role=Role.MANAGER)
     if locked.state == ModelVersion.State.RETIRED:
         raise Conflict(f"{locked} is retired.", remedy="Publish it again first.", extra={"current": locked.state})
     snapshot_id = locked.snapshot_id if snapshot is None else snapshot.pk

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from apps.core.errors import BadInput
 from apps.datasets.models import Snapshot
+from apps.datasets.photos import disk_full_explained
 from apps.datasets.sources import StorageSource
 from apps.jobs.context import JobContext
 from apps.search.models import EmbeddingSet, Index
@@ -174,9 +175,10 @@ def _folder_delete(folder_key: str) -> None:
 
 
 def _write(folder_key: str, files: Mapping[str, bytes]) -> None:
-    for name, data in files.items():
-        default_storage.delete(f"{folder_key}/{name}")
-        default_storage.save(f"{folder_key}/{name}", ContentFile(data))
+    with disk_full_explained():
+        for name, data in files.items():
+            default_storage.delete(f"{folder_key}/{name}")
+            default_storage.save(f"{folder_key}/{name}", ContentFile(data))
 
 
 def _npy(array: NDArray[Any]) -> bytes:

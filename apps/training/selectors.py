@@ -4,16 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-from django.core.files.storage import default_storage
-
 from apps.accounts.models import User
 from apps.core import metrics
-from apps.datasets.models import Dataset, Sample, Snapshot
 from apps.jobs.models import Job
 from apps.training.models import Point, Run, RunQuerySet
 from mlcore.config import PRESETS, BalancedSampler, Recipe, ShuffleSampler
-from mlcore.manifest import read_manifest
 
 POINTS_PER_SERIES = 2000  # more than a screen has columns
 SHOWN_PRESETS = {
@@ -52,23 +47,6 @@ def run_list(*, user: User, dataset_id: int | None = None) -> RunQuerySet:
     runs = Run.objects.for_user(user).select_related("job", "dataset", "snapshot", "model_version__model")
     runs = runs.prefetch_related("evaluations").order_by("-id")
     return runs if dataset_id is None else runs.filter(dataset_id=dataset_id)
-
-
-def manifest_read(snapshot: Snapshot) -> pd.DataFrame:
-    """A snapshot's manifest, with the columns of `mlcore.manifest`."""
-    with default_storage.open(snapshot.manifest_key) as file:
-        return read_manifest(file.read())
-
-
-def manifest_current(dataset: Dataset) -> pd.DataFrame:
-    """What a snapshot of the dataset as it is now would hold: its labelled samples that are in a split."""
-    samples = Sample.objects.filter(dataset=dataset, label__isnull=False).exclude(split="").order_by("id")
-    rows = samples.values_list(
-        "id", "image__sha256", "path", "label__name", "category__name", "split", "is_query", "is_gallery", "sequence"
-    )
-    columns = ["sample_id", "sha256", "path", "label", "category", "split", "is_query", "is_gallery", "sequence"]
-    frame = pd.DataFrame.from_records(list(rows), columns=columns)
-    return frame.astype({"is_query": bool, "is_gallery": bool})
 
 
 def evaluation_job(run: Run) -> Job | None:

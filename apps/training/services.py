@@ -1,18 +1,18 @@
 """Starting a run and publishing what it made."""
 
 import pandas as pd
-from django.core.files.storage import default_storage
 from django.db import transaction
 
 from apps.accounts.models import Role, User
-from apps.core.errors import BadInput, Forbidden
-from apps.datasets.models import Dataset, Snapshot
+from apps.core.errors import BadInput
+from apps.datasets.models import Snapshot
+from apps.datasets.selectors.datasets import role_require
+from apps.datasets.selectors.snapshots import manifest_read
 from apps.jobs.services import job_submit
 from apps.search.services import index_submit
 from apps.training.models import Run
-from apps.training.selectors import manifest_read
 from apps.zoo.models import Model, ModelVersion
-from apps.zoo.services import alias_set, version_create, version_publish
+from apps.zoo.services import CHAMPION, alias_set, version_create, version_publish
 from mlcore.config import PRESETS, BalancedSampler, Recipe
 from mlcore.table import Problem
 from mlcore.table import preflight as table_preflight
@@ -58,19 +58,13 @@ def recipe_problems(recipe: Recipe) -> list[Problem]:
     return problems
 
 
-def manager_require(*, user: User, dataset: Dataset) -> None:
-    """Raises Forbidden for somebody who may not train on and publish from this dataset."""
-    if not Dataset.objects.for_user(user, Role.MANAGER).filter(pk=dataset.pk).exists():
-        raise Forbidden("Training and publishing need the role of a manager.", remedy="Ask a manager of the dataset.")
-
-
 @transaction.atomic
 def run_create(*, snapshot: Snapshot, preset: str, recipe: Recipe | None, name: str, user: User) -> Run:
     """Queues a training of `recipe` (or of the preset's own) on a snapshot.
 
     Raises Forbidden below the role of a manager; BadInput with every fault of the preflight in `extra["problems"]`.
     """
-    manager_require(user=user, dataset=snapshot.dataset)
+    role_require(user=user, dataset=snapshot.dataset, role=Role.MANAGER)
     if recipe is None and preset not in PRESETS:
         raise BadInput(f"There is no preset {preset!r}.", remedy=f"Choose one of: {', '.join(PRESETS)}.")
     chosen = recipe or PRESETS[preset]
@@ -107,7 +101,7 @@ def run_publish(*, run: Run, user: User, model_name: str | None = None) -> Model
     a name that another dataset's model has.
     """
     run = Run.objects.select_for_update(of=("self",)).select_related("dataset", "snapshot", "job").get(pk=run.pk)
-    manager_require(user=user, dataset=run.dataset)
+    role_require(user=user, dataset=run.dataset, role=Role.MANAGER)
     if run.model_version is not None:
         raise BadInput(f"{run} is published already, as {run.model_version}.")
     if not run.folder_key or not run.job.is_final:
@@ -119,21 +113,10 @@ def run_publish(*, run: Run, user: User, model_name: str | None = None) -> Model
     model, _ = Model.objects.get_or_create(name=name, defaults={"dataset": run.dataset})
     if model.dataset_id != run.dataset_id:
         raise BadInput(f"The name {name!r} belongs to a model of another dataset.", remedy="Choose another name.")
-    version = version_create(
-        model=model, snapshot=run.snapshot, folder=model_files(run.folder_key), metrics=run.metrics, user=user
-    )
+    version = version_create(model=model, snapshot=run.snapshot, folder=run.folder_key, metrics=run.metrics, user=user)
     version_publish(version=version, user=user)
-    alias_set(model=model, name="champion", version=version, user=user)
+    alias_set(model=model, name=CHAMPION, version=version, user=user)
     run.model_version = version
     run.save(update_fields=["model_version"])
     index_submit(version=version, user=user)
     return version
-
-
-def model_files(folder_key: str) -> dict[str, bytes]:
-    """The two files of a model, as they lie in the storage."""
-    files: dict[str, bytes] = {}
-    for name in ("config.json", "weights.safetensors"):
-        with default_storage.open(f"{folder_key.rstrip('/')}/{name}") as file:
-            files[name] = file.read()
-    return files

@@ -5,22 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
 
 from apps.core.errors import BadInput
+from apps.datasets.selectors.snapshots import manifest_read
 from apps.datasets.sources import StorageSource
 from apps.jobs.context import JobContext
 from apps.jobs.services import job_submit
 from apps.training.checkpoints import checkpoint_fetch, litter_sweep
 from apps.training.models import Checkpoint, Run
 from apps.training.recorder import Recorder
-from apps.training.selectors import manifest_read
+from apps.zoo.files import MODEL_FILES, folder_write
 from mlcore.config import Recipe
 from mlcore.engine import TrainResult, fit
 from mlcore.errors import InputError
-
-MODEL_FILES = ("config.json", "weights.safetensors")
 
 
 def train_job(context: JobContext) -> dict[str, Any]:
@@ -68,9 +65,7 @@ def run_finish(context: JobContext, run: Run, result: TrainResult) -> dict[str, 
     """Stores the model, publishes it with one transaction, queues the evaluation, drops the checkpoints."""
     assert result.model_dir is not None
     folder_key = f"runs/{run.pk}/{context.attempt}/model"
-    for name in MODEL_FILES:
-        default_storage.delete(f"{folder_key}/{name}")
-        default_storage.save(f"{folder_key}/{name}", ContentFile((result.model_dir / name).read_bytes()))
+    folder_write(folder_key, {name: (result.model_dir / name).read_bytes() for name in MODEL_FILES})
     with context.fenced():
         run.folder_key = folder_key
         run.metrics = result.best_metrics

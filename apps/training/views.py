@@ -12,6 +12,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts.models import Role, User
 from apps.core.errors import BadInput
 from apps.datasets.models import Dataset, Snapshot
+from apps.datasets.selectors.datasets import role_require
+from apps.datasets.selectors.snapshots import manifest_read, snapshot_frame
 from apps.datasets.services import snapshot_create
 from apps.jobs.models import Job
 from apps.jobs.selectors import positions_attach
@@ -54,7 +56,7 @@ def run_new(request: HttpRequest) -> HttpResponse:
     dataset = _dataset_asked(request)
     if dataset is None:
         return _dataset_choose(request)
-    services.manager_require(user=user, dataset=dataset)
+    role_require(user=user, dataset=dataset, role=Role.MANAGER)
     if request.method == "POST":
         return _start(request, dataset)
     snapshot = _snapshot_asked(dataset, request.GET.get("snapshot", NOW))
@@ -72,7 +74,7 @@ def run_preview(request: HttpRequest) -> HttpResponse:
     dataset = _dataset_asked(request)
     if dataset is None:
         raise Http404
-    services.manager_require(user=_user(request), dataset=dataset)
+    role_require(user=_user(request), dataset=dataset, role=Role.MANAGER)
     snapshot = _snapshot_asked(dataset, request.POST.get("snapshot", NOW))
     form = RunForm(dataset, snapshot, request.POST)
     if form.is_valid() and form.resolved is not None:
@@ -163,7 +165,7 @@ def _new_context(form: RunForm, snapshot: Snapshot | None, recipe: Recipe | None
     }
     if recipe is None:
         return context
-    manifest = selectors.manifest_read(snapshot) if snapshot else selectors.manifest_current(dataset)
+    manifest = manifest_read(snapshot) if snapshot else snapshot_frame(dataset=dataset)
     problems = services.preflight(manifest, recipe)
     splits = manifest["split"].value_counts()
     return context | {

@@ -9,6 +9,7 @@ from django.core.files.storage import default_storage
 from pydantic import ValidationError
 
 from apps.core.errors import BadInput
+from apps.datasets.photos import disk_full_explained
 from mlcore.config import ModelConfig
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
@@ -31,11 +32,12 @@ def folder_read(folder_key: str) -> dict[str, bytes]:
 
 
 def folder_write(folder_key: str, files: Mapping[str, bytes]) -> None:
-    """Writes a model's files. What a broken-off attempt left under the same names is replaced."""
-    for name in MODEL_FILES:
-        key = f"{folder_key}/{name}"
-        default_storage.delete(key)
-        default_storage.save(key, ContentFile(files[name]))
+    """Writes a model's files. What a broken-off attempt left under the same names is replaced. Raises DiskFull."""
+    with disk_full_explained():
+        for name in MODEL_FILES:
+            key = f"{folder_key}/{name}"
+            default_storage.delete(key)
+            default_storage.save(key, ContentFile(files[name]))
 
 
 def files_check(files: Mapping[str, bytes]) -> ModelConfig:
@@ -52,7 +54,9 @@ def files_check(files: Mapping[str, bytes]) -> ModelConfig:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or CONFIG
-        raise BadInput(f"{CONFIG} is not a model's: {place}: {first['msg']}.", remedy="Export the model again.") from None
+        raise BadInput(
+            f"{CONFIG} is not a model's: {place}: {first['msg']}.", remedy="Export the model again."
+        ) from None
     weights = files[WEIGHTS]
     if not is_safetensors(weights):
         raise BadInput(f"{WEIGHTS} is not a safetensors file.", remedy="Only safetensors are taken; convert it first.")

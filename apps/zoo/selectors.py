@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Max, Prefetch, Q, QuerySet
@@ -12,11 +12,9 @@ from django.db.models import Max, Prefetch, Q, QuerySet
 from apps.accounts.models import Role, User
 from apps.core.metrics import LABELS
 from apps.datasets.models import Dataset, Snapshot
+from apps.datasets.selectors.datasets import role_in
 from apps.jobs.models import Job
 from apps.zoo.models import Alias, AliasMove, Model, ModelVersion
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 CHAMPION = "champion"
 HEADLINE = ("cmc@1", "precision@5", "map@r")
@@ -26,9 +24,7 @@ HISTORY_SHOWN = 50
 def champion_of(dataset: Dataset) -> ModelVersion | None:
     """The published version that a dataset's search works with: the champion, of several the one named last."""
     return (
-        ModelVersion.objects.filter(
-            model__dataset=dataset, aliases__name=CHAMPION, state=ModelVersion.State.PUBLISHED
-        )
+        ModelVersion.objects.filter(model__dataset=dataset, aliases__name=CHAMPION, state=ModelVersion.State.PUBLISHED)
         .select_related("model__dataset", "snapshot")
         .annotate(named_at=Max("model__alias_moves__at", filter=Q(model__alias_moves__name=CHAMPION)))
         .order_by("-named_at", "-pk")
@@ -78,14 +74,14 @@ def aliases_of(model: Model) -> QuerySet[Alias]:
     return model.aliases.select_related("version").order_by("name")
 
 
-def alias_moves_of(model: Model) -> Sequence[AliasMove]:
+def alias_moves_of(model: Model) -> QuerySet[AliasMove]:
     """The moves of a model's aliases, newest first."""
     moves = model.alias_moves.select_related("old_version", "new_version", "moved_by").order_by("-pk")
     return moves[:HISTORY_SHOWN]
 
 
 def can_manage(*, user: User, dataset: Dataset) -> bool:
-    return Dataset.objects.for_user(user, Role.MANAGER).filter(pk=dataset.pk).exists()
+    return role_in(user=user, dataset=dataset) >= Role.MANAGER
 
 
 def run_of(version: ModelVersion) -> Any | None:

@@ -13,8 +13,9 @@ from django.db import transaction
 from django.db.models import Max
 
 from apps.accounts.models import Role, User
-from apps.core.errors import BadInput, Conflict, Forbidden
-from apps.datasets.models import Dataset, Snapshot
+from apps.core.errors import BadInput, Conflict
+from apps.datasets.models import Snapshot
+from apps.datasets.selectors.datasets import role_require
 from apps.zoo.files import MODEL_FILES, WEIGHTS, files_check, folder_read, folder_write
 from apps.zoo.models import Alias, AliasMove, Model, ModelVersion
 
@@ -23,12 +24,6 @@ log = structlog.get_logger(__name__)
 CHAMPION = "champion"
 ALIAS_LENGTH_MAX = 50
 State = ModelVersion.State
-
-
-def manager_require(*, user: User, dataset: Dataset) -> None:
-    """Raises Forbidden for somebody who may not publish from this dataset."""
-    if not Dataset.objects.for_user(user, Role.MANAGER).filter(pk=dataset.pk).exists():
-        raise Forbidden("Changing the zoo needs the role of a manager.", remedy="Ask a manager of the dataset.")
 
 
 @transaction.atomic
@@ -40,7 +35,7 @@ def version_create(
     `folder`: its files by name, or the key of a folder in the storage. `metrics`: on the snapshot's validation split.
     Raises BadInput for files that are missing, broken or do not belong together, and for a snapshot of another dataset.
     """
-    locked = Model.objects.select_for_update(no_key=True).get(pk=model.pk)
+    locked = _lock_model(model.pk)
     if snapshot.dataset_id != locked.dataset_id:
         raise BadInput(f"{snapshot} is not of {locked}'s dataset.", remedy="Make a model of its own for it.")
     files = folder_read(folder) if isinstance(folder, str) else folder
@@ -138,8 +133,8 @@ def alias_set(*, model: Model, name: str, version: ModelVersion, user: User) -> 
 @transaction.atomic
 def alias_remove(*, model: Model, name: str, user: User) -> None:
     """Takes an alias away and keeps that as a move to nothing. Raises Forbidden, or Conflict when it is gone."""
-    locked = Model.objects.select_for_update(no_key=True, of=("self",)).select_related("dataset").get(pk=model.pk)
-    manager_require(user=user, dataset=locked.dataset)
+    locked = _lock_model(model.pk)
+    role_require(user=user, dataset=locked.dataset, role=Role.MANAGER)
     alias = Alias.objects.select_related("version").filter(model=locked, name=name).first()
     if alias is None:
         raise Conflict(f"{locked} has no alias {name}.", extra={"current": None})
@@ -148,10 +143,14 @@ def alias_remove(*, model: Model, name: str, user: User) -> None:
     log.info("alias removed", alias=name, model_id=locked.pk)
 
 
+def _lock_model(pk: int) -> Model:
+    return Model.objects.select_for_update(no_key=True, of=("self",)).select_related("dataset").get(pk=pk)
+
+
 def _lock(version: ModelVersion, user: User) -> ModelVersion:
     """The version as it is now, locked together with its model, for somebody who may change it."""
-    model = Model.objects.select_for_update(no_key=True, of=("self",)).select_related("dataset").get(pk=version.model_id)
-    manager_require(user=user, dataset=model.dataset)
+    model = _lock_model(version.model_id)
+    role_require(user=user, dataset=model.dataset, role=Role.MANAGER)
     locked = ModelVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
     locked.model = model
     return locked

@@ -16,6 +16,7 @@ BOX = ["x_1", "y_1", "x_2", "y_2"]
 OVERFLOW = "past the header"  # a column for the cells of rows that are longer than the header
 TRUE, FALSE = {"true", "1", "yes", "y", "1.0", "t"}, {"false", "0", "no", "n", "0.0", "f", ""}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
+MAX_PIXEL = 2**31 - 1
 DELIMITERS = ",;\t"
 
 
@@ -127,13 +128,15 @@ def clean_path(path: str) -> str:
 
 
 def box_of(cells: list[str]) -> tuple[int, int, int, int] | None:
-    """Four cells as whole pixels. Raises ValueError unless all are finite numbers; None where all are empty."""
+    """Four cells as whole pixels; None where all are empty. Raises ValueError unless all are numbers of a photo's size."""
     if not any(cells):
         return None
     try:
         x_1, y_1, x_2, y_2 = (round(float(cell)) for cell in cells)
     except OverflowError:
         raise ValueError("infinite") from None
+    if max(abs(x_1), abs(y_1), abs(x_2), abs(y_2)) > MAX_PIXEL:
+        raise ValueError("beyond any photo")
     return x_1, y_1, x_2, y_2
 
 
@@ -149,7 +152,8 @@ def normalise_table(frame: pd.DataFrame) -> pd.DataFrame:
     for name in ("is_query", "is_gallery"):
         table[name] = [bool(flag(value)) for value in table[name]]
     for name in BOX:
-        table[name] = pd.to_numeric(table[name], errors="coerce").round().astype("Int64")
+        numbers = pd.to_numeric(table[name], errors="coerce").astype("float64").round()
+        table[name] = numbers.where(numbers.abs() <= MAX_PIXEL).astype("Int64")
     table["path"] = [clean_path(path) for path in table["path"]]
     table["split"] = [split.lower() for split in table["split"]]
     return table

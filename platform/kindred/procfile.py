@@ -1,7 +1,6 @@
 """The processes of the site. The Procfile is the one place that says how each is started."""
 
 import os
-import shlex
 import sys
 from pathlib import Path
 
@@ -21,10 +20,3 @@ def environment() -> dict[str, str]:
     programs = str(Path(sys.executable).parent)
     path = os.environ.get("PATH", os.defpath)
     return {**os.environ, "PATH": f"{programs}{os.pathsep}{path}", "PYTHONUNBUFFERED": "1"}
-
-
-def become(name: str) -> None:
-    """Replaces this process by the one named. Raises KeyError for an unknown name."""
-    words = shlex.split(commands()[name])
-    os.chdir(ROOT)
-    os.execvpe(words[0], words, environment())  # noqa: S606  (the words are the project's own)

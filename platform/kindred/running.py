@@ -1,7 +1,8 @@
 """What of this site runs on this host, told by /proc: for a stop that leaves nothing behind, whatever came before.
 
-Every process that `serve` starts, and what those start in turn, carries `KINDRED_SITE=<data folder>` in its
-environment. Jobs lead process groups of their own and outlive the queue; this finds them too.
+Every process that `serve` or `process` starts, and what those start in turn, carries a mark in its environment:
+`KINDRED_SITE=<data folder>`, with `process` also whose it is. Jobs lead process groups of their own and outlive the
+queue; this finds them too.
 """
 
 import fcntl
@@ -16,7 +17,7 @@ from django.conf import settings
 
 from kindred import folders
 
-MARK = "KINDRED_SITE"
+VARIABLE = "KINDRED_SITE"
 JOB_SECONDS = 15.0  # for a job to hand itself back to the queue
 SERVE_SECONDS = 60.0
 
@@ -59,35 +60,41 @@ def serve_end() -> bool:
     return True
 
 
-def leftovers() -> list[int]:
-    """The living processes that bear this site's mark, this one left out."""
-    mark = f"{MARK}={settings.DATA_DIR}".encode()
+def mark(of: int | None = None) -> str:
+    """The mark of this site's processes, or of those that process `of` started."""
+    return f"{settings.DATA_DIR}" if of is None else f"{settings.DATA_DIR}#{of}"
+
+
+def leftovers(marked: str) -> list[int]:
+    """The living processes that bear this mark, or a longer one; this process left out."""
+    wanted = f"{VARIABLE}={marked}".encode()
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit() or int(folder.name) == os.getpid():
             continue
         with suppress(OSError):  # it ended meanwhile, or is another user's
-            if mark in (folder / "environ").read_bytes().split(b"\0"):
+            variables = (folder / "environ").read_bytes().split(b"\0")
+            if any(variable == wanted or variable.startswith(wanted + b"#") for variable in variables):
                 found.append(int(folder.name))
     return found
 
 
-def leftovers_end() -> int:
+def leftovers_end(marked: str) -> int:
     """Ends them; returns how many there were.
 
     Only leaders of groups are asked: a job's loading processes must not go before the job does, which would take that
     for a failure of its work. Who has not ended after the grace is killed.
     """
-    pids = leftovers()
+    pids = leftovers(marked)
     for pid in pids:
         with suppress(OSError):
             if os.getpgid(pid) == pid:
                 os.kill(pid, signal.SIGTERM)
-    _wait(lambda: not leftovers(), JOB_SECONDS if pids else 0)
-    for pid in leftovers():
+    _wait(lambda: not leftovers(marked), JOB_SECONDS if pids else 0)
+    for pid in leftovers(marked):
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
-    _wait(lambda: not leftovers(), 5 if pids else 0)
+    _wait(lambda: not leftovers(marked), 5 if pids else 0)
     return len(pids)
 
 

@@ -22,7 +22,7 @@ def collect() -> bool:
 
 def _fingerprint() -> str:
     """Changes with the name, size or time of any source."""
-    digest = hashlib.sha256(str(settings.STORAGES["staticfiles"]["BACKEND"]).encode())
+    digest = hashlib.sha256(repr(settings.STORAGES["staticfiles"]).encode())
     for finder in get_finders():
         for path, storage in finder.list(None):
             found = Path(storage.path(path)).stat()

@@ -69,7 +69,7 @@ class RestartedProcess(Process):  # type: ignore[misc]  # honcho is untyped
                 break
         super()._send_message({"returncode": self._returncode}, type="stop")
 
-    def _send_message(self, data: Any, type: str = "line") -> None:  # noqa: A002  (honcho's name)
+    def _send_message(self, data: Any, type: str = "line") -> None:
         if type == "stop":
             self._returncode = data["returncode"]
             return  # not yet: it may be started again

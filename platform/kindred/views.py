@@ -42,7 +42,7 @@ def admin_login(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(f"{reverse('accounts:login')}?{urlencode({'next': target})}")
 
 
-class Problem(KindredError):
+class Problem(KindredError):  # noqa: N818
     """What the error pages show; never raised."""
 
     def __init__(self, status: int, title: str, detail: str, remedy: str) -> None:
@@ -51,55 +51,48 @@ class Problem(KindredError):
 
 
 def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    return _answer(
-        request, Problem(403, "Not allowed", "Your account may not do that.", "Ask an administrator for the right.")
-    )
+    problem = Problem(403, "Not allowed", "Your account may not do that.", "Ask an administrator for the right.")
+    return _answer(request, problem, "403.html")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    return _answer(
-        request,
-        Problem(
-            403,
-            "The page was out of date",
-            "It was loaded before you signed in or out, or this browser sends no cookies.",
-            "Reload the page and try again. Nothing was changed.",
-        ),
+    problem = Problem(
+        403,
+        "The page was out of date",
+        "It was loaded before you signed in or out, or this browser sends no cookies.",
+        "Reload the page and try again. Nothing was changed.",
     )
+    return _answer(request, problem, "403_csrf.html")
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    return _answer(
-        request,
-        Problem(
-            404,
-            "Not found",
-            "There is nothing at this address, or nothing that you may see.",
-            "Check the address, or ask a manager of the dataset to add you.",
-        ),
+    problem = Problem(
+        404,
+        "Not found",
+        "There is nothing at this address, or nothing that you may see.",
+        "Check the address, or ask a manager of the dataset to add you.",
     )
+    return _answer(request, problem, "404.html")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    return _answer(
-        request,
-        Problem(
-            500,
-            "Something went wrong here",
-            "This is our fault. It is in the log, under the request id that this answer bears.",
-            "Try again; if it stays, give the administrator the id.",
-        ),
+    problem = Problem(
+        500,
+        "Something went wrong here",
+        "The fault is ours, and it is in the server's log under the request id of this answer.",
+        "Try again. If it stays, give the administrator the id.",
     )
+    return _answer(request, problem, "500.html")
 
 
-def _answer(request: HttpRequest, problem: Problem) -> HttpResponse:
+def _answer(request: HttpRequest, problem: Problem, template: str) -> HttpResponse:
     """As a page, as a notice where htmx asked, or as a problem document under /api/."""
     if request.path.startswith("/api/"):
         body = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
         return JsonResponse(body, status=problem.status, content_type="application/problem+json")
     if request.headers.get("HX-Request"):
         return render(request, "core/_error.html", {"error": problem}, status=problem.status)
-    context = {"error": problem, "request_id": getattr(request, "request_id", "")}
+    context = {"request_id": getattr(request, "request_id", "")}
     if problem.status == 500:  # without the request: what asks for the user may be what failed
-        return HttpResponse(render_to_string("500.html", context), status=500)
-    return render(request, f"{problem.status}.html", context, status=problem.status)
+        return HttpResponse(render_to_string(template, context), status=500)
+    return render(request, template, context, status=problem.status)

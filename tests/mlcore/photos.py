@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
 
-from mlcore.config import Augment, BalancedSampler, Extractor, Optimizer, Preprocess, Recipe, ResNet
+from mlcore.config import Augment, BalancedSampler, Extractor, Optimizer, Preprocess, Recipe, ViT
 from mlcore.manifest import as_manifest
 
 SIZE = 32
@@ -76,8 +76,8 @@ def write_folder(root: Path, manifest: pd.DataFrame, source: MemorySource) -> Pa
 
 
 def small_recipe(**changes: object) -> Recipe:
-    """Trains in a few seconds on one core."""
-    extractor: Extractor = ResNet(dimension=16)
+    """Trains in a few seconds on one core. The small ViT: its checkpoints are a quarter of a ResNet's."""
+    extractor: Extractor = ViT(dimension=16)
     settings = {
         "extractor": extractor,
         "preprocess": Preprocess(size=SIZE),

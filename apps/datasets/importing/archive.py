@@ -116,9 +116,7 @@ def _refuse_harm(entry: zipfile.ZipInfo, name: str) -> None:
             f"{shown} is a link or a special file, not a photo.", remedy="Pack the files themselves, not links."
         )
     if name.lower().endswith(NESTED):
-        raise BadInput(
-            f"{shown} is an archive inside the zip.", remedy="Unpack it, and pack all photos into one zip."
-        )
+        raise BadInput(f"{shown} is an archive inside the zip.", remedy="Unpack it, and pack all photos into one zip.")
     if entry.file_size > MAX_ENTRY_BYTES:
         raise BadInput(
             f"{shown} unpacks to {entry.file_size / 2**20:,.0f} MiB; at most {MAX_ENTRY_BYTES // 2**20} are read.",

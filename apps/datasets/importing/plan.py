@@ -199,9 +199,11 @@ def plan_by_folders(archive: Archive, known: Mapping[str, KnownLabel]) -> Plan:
         )
     labelled = [name for name in photos if "/" in name]
     frame = table_from_folder(labelled)
-    faults = {
-        problem.row - 2: problem.message for problem in check_table(frame) if problem.severity == "error"
-    } if labelled else {}
+    faults = (
+        {problem.row - 2: problem.message for problem in check_table(frame) if problem.severity == "error"}
+        if labelled
+        else {}
+    )
     by_path = dict(zip(labelled, frame.to_dict("records"), strict=True))
     place = {name: position for position, name in enumerate(labelled)}
     rows, warned, warnings = [], set(), []

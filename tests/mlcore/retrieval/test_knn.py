@@ -65,9 +65,7 @@ def cases(draw: st.DrawFn) -> tuple[np.ndarray, Rows, np.ndarray, np.ndarray]:
 
 @settings(max_examples=150, deadline=None)
 @given(cases(), st.integers(1, 30), st.integers(1, 7))
-def test_equals_the_naive_loop(
-    case: tuple[np.ndarray, Rows, np.ndarray, np.ndarray], k: int, chunk: int
-) -> None:
+def test_equals_the_naive_loop(case: tuple[np.ndarray, Rows, np.ndarray, np.ndarray], k: int, chunk: int) -> None:
     vectors, rows, is_query, is_gallery = case
     q, g = rows.take(is_query), rows.take(is_gallery)
     result = nearest(vectors[is_query], vectors[is_gallery], q, g, k, chunk=chunk)

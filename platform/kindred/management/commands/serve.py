@@ -3,6 +3,7 @@
 `--demo` runs the main job on the demo dataset first, through the running processes; with `SERVE=0` it then stops.
 """
 
+import io
 import os
 import socket
 import sys
@@ -17,7 +18,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
 from apps.accounts import setup
-from kindred import health, postgres, procfile, running, static_files
+from kindred import health, postgres, procfile, running
 from kindred.supervisor import Supervisor
 
 READY_SECONDS = 180.0
@@ -32,7 +33,7 @@ class Command(BaseCommand):
     def handle(self, *, demo: bool, **options: object) -> None:
         try:
             with running.only_one():
-                running.leftovers_end()  # of a `serve` that was killed
+                running.leftovers_end(running.mark())  # of a `serve` that was killed
                 code = self._serve(demo)
         except running.AlreadyRunning as error:
             raise CommandError(str(error)) from None
@@ -40,16 +41,16 @@ class Command(BaseCommand):
 
     def _serve(self, demo: bool) -> int:
         self._port_check()
-        self._prepare()
+        call_command("prepare", stdout=io.StringIO())  # the link is shown when the site answers
         connections.close_all()  # none may be carried into the forks
         supervisor = Supervisor(lambda: threading.Thread(target=self._after_start, args=[supervisor, demo]).start())
-        supervisor.add_all(procfile.environment() | {running.MARK: str(settings.DATA_DIR), **_own_settings()})
+        supervisor.add_all(procfile.environment() | _own_settings() | {running.VARIABLE: running.mark()})
         self._stopped = threading.Event()
         try:
             supervisor.loop()
         finally:
             self._stopped.set()
-            running.leftovers_end()
+            running.leftovers_end(running.mark())
             if postgres.stop():
                 self.stdout.write("Postgres stopped.")
         code = int(supervisor.returncode or 0)
@@ -66,12 +67,6 @@ class Command(BaseCommand):
                     f"{settings.HOST}:{settings.PORT} cannot be used ({error.strerror}). "
                     "Choose another, for instance `make demo PORT=8001`."
                 ) from None
-
-    def _prepare(self) -> None:
-        call_command("migrate", interactive=False, verbosity=0)
-        call_command("createcachetable", verbosity=0)
-        if not settings.DEBUG and static_files.collect():
-            self.stdout.write("Static files collected.")
 
     def _after_start(self, supervisor: Supervisor, demo: bool) -> None:
         """In a thread: waits for the site, runs the demo's main job, says that it is ready."""

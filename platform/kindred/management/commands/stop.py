@@ -11,6 +11,6 @@ class Command(BaseCommand):
 
     def handle(self, **options: object) -> None:
         found = running.serve_end()
-        found = running.leftovers_end() > 0 or found
+        found = running.leftovers_end(running.mark()) > 0 or found
         found = postgres.stop() or found
         self.stdout.write("Stopped." if found else "Nothing was running.")

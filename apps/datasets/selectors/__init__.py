@@ -1,0 +1,35 @@
+"""Reads of datasets, one module per noun. A person reaches rows only through `for_user`."""
+
+from apps.datasets.selectors.datasets import (
+    dataset_cards,
+    dataset_counts,
+    dataset_steps,
+    datasets_list,
+    role_in,
+    role_require,
+)
+from apps.datasets.selectors.imports import import_files_page, imports_list
+from apps.datasets.selectors.labels import labels_page
+from apps.datasets.selectors.pages import Page
+from apps.datasets.selectors.samples import SampleFilter, sample_filter_parse, samples_list, samples_page
+from apps.datasets.selectors.snapshots import manifest_read, snapshot_frame, snapshots_list
+
+__all__ = [
+    "Page",
+    "SampleFilter",
+    "dataset_cards",
+    "dataset_counts",
+    "dataset_steps",
+    "datasets_list",
+    "import_files_page",
+    "imports_list",
+    "labels_page",
+    "manifest_read",
+    "role_in",
+    "role_require",
+    "sample_filter_parse",
+    "samples_list",
+    "samples_page",
+    "snapshot_frame",
+    "snapshots_list",
+]

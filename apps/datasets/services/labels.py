@@ -1,0 +1,87 @@
+"""Labels and categories."""
+
+from django.db import IntegrityError, transaction
+
+from apps.accounts.models import Role, User
+from apps.core.errors import BadInput, Conflict
+from apps.datasets.models import Category, Dataset, Label, Sample
+from apps.datasets.selectors.datasets import role_require
+
+MAX_NAME = 200
+
+
+def name_clean(name: str, what: str) -> str:
+    """A name without spaces around it. Raises BadInput when it is empty, too long, or cannot be stored."""
+    name = name.strip()
+    if not name or len(name) > MAX_NAME or "\0" in name:
+        raise BadInput(f"A {what} needs a name of 1 to {MAX_NAME} characters.", remedy="Choose another name.")
+    return name
+
+
+@transaction.atomic
+def category_create(*, dataset: Dataset, name: str, user: User) -> Category:
+    """The category of this name, made when there is none. Raises Forbidden, BadInput."""
+    role_require(user=user, dataset=dataset, role=Role.ANNOTATOR)
+    return Category.objects.get_or_create(dataset=dataset, name=name_clean(name, "category"))[0]
+
+
+@transaction.atomic
+def label_create(*, dataset: Dataset, name: str, category: str = "", user: User) -> Label:
+    """The label of this name, made when there is none; one that is there keeps its category.
+
+    Raises Forbidden below the role of an annotator, BadInput.
+    """
+    role_require(user=user, dataset=dataset, role=Role.ANNOTATOR)
+    group = category_create(dataset=dataset, name=category, user=user) if category.strip() else None
+    return Label.objects.get_or_create(dataset=dataset, name=name_clean(name, "label"), defaults={"category": group})[0]
+
+
+@transaction.atomic
+def label_rename(*, label: Label, name: str, version: int, user: User) -> Label:
+    """Renames a label. See `label_edit`."""
+    return label_edit(label=label, version=version, user=user, name=name)
+
+
+@transaction.atomic
+def label_edit(
+    *, label: Label, version: int, user: User, name: str | None = None, category: str | None = None
+) -> Label:
+    """Changes a label's name or category ("": none; a new one is made); its samples' category goes with it.
+
+    version: the one that the change is based on. Raises Conflict when it is no longer current (`extra["current"]`
+    holds the label as it is) or the name is taken, Forbidden, BadInput.
+    """
+    role_require(user=user, dataset=label.dataset, role=Role.ANNOTATOR)
+    current = Label.objects.select_for_update(of=("self",)).select_related("category").get(pk=label.pk)
+    if current.version != version:
+        raise Conflict(
+            f"The label is now called {current.name}, in the category {current.category or '(none)'}.",
+            remedy="Look at it as it is now, and change it again if you still want to.",
+            extra={"current": label_state(current)},
+        )
+    if name is not None:
+        current.name = name_clean(name, "label")
+    if category is not None:
+        group = category_create(dataset=label.dataset, name=category, user=user) if category.strip() else None
+        if group != current.category:
+            current.category = group
+            Sample.objects.filter(label=current).update(category=group)
+    current.version += 1
+    try:
+        with transaction.atomic():
+            current.save(update_fields=["name", "category", "version"])
+    except IntegrityError:
+        raise Conflict(
+            f"There is a label called {current.name} already.",
+            remedy="Choose another name; to join the two, give its samples that label.",
+        ) from None
+    return current
+
+
+def label_state(label: Label) -> dict[str, object]:
+    """What a person who edits it compares with."""
+    return {
+        "name": label.name,
+        "category": label.category.name if label.category else "",
+        "version": label.version,
+    }

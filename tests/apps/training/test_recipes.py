@@ -1,0 +1,86 @@
+"""Recipes as text and as knobs."""
+
+import json
+
+import pytest
+
+from apps.training import recipes
+from apps.training.services import METRIC_NAMES
+from mlcore.config import PRESETS, ArcFace, Recipe, ShuffleSampler, ViT
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_text_gives_the_recipe_back(name: str) -> None:
+    recipe = PRESETS[name]
+    assert recipes.recipe_parse(recipes.recipe_text(recipe)) == recipe
+    assert recipes.recipe_parse(json.dumps(recipe.model_dump(mode="json"))) == recipe
+
+
+def test_faults_are_listed_by_the_path_of_their_field() -> None:
+    with pytest.raises(recipes.RecipeError) as error:
+        recipes.recipe_parse("steps: 0\noptimizer: {lr: fast}\nsampler: {kind: balanced, labels: 1}\ncolour: red\n")
+    assert {problem["column"] for problem in error.value.problems} == {
+        "steps",
+        "optimizer.lr",
+        "sampler.balanced.labels",
+        "colour",
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- a list",
+        "just words",
+        "a: [1, 2",
+        "a: &x [1]\nb: *x",
+        "!!python/object/apply:os.system ['true']",
+        "x" * (recipes.MAX_TEXT + 1),
+        "",
+        "\x00",
+        "steps: .inf",
+        "1: 2",
+    ],
+)
+def test_what_is_no_recipe_is_refused(text: str) -> None:
+    with pytest.raises(recipes.RecipeError):
+        recipes.recipe_parse(text)
+
+
+def test_knobs_turn_what_they_name() -> None:
+    recipe = recipes.knobs_apply(
+        PRESETS["standard"],
+        {"steps": 780, "size": 64, "arch": "vit_tiny", "dimension": 99, "loss": "triplet", "lr": 0.5, "seed": 3},
+    )
+    assert (recipe.steps, recipe.validate_every, recipe.checkpoint_every) == (780, 260, 130)
+    assert recipe.extractor == ViT(dimension=99)
+    assert recipes.knobs_of(recipe) | {"labels": 0, "instances": 0} == {
+        "steps": 780,
+        "size": 64,
+        "arch": "vit_tiny",
+        "dimension": 99,
+        "loss": "triplet",
+        "lr": 0.5,
+        "labels": 0,
+        "instances": 0,
+        "seed": 3,
+    }
+
+
+def test_the_same_loss_keeps_its_settings() -> None:
+    recipe = Recipe(loss=ArcFace(margin=0.5))
+    assert recipes.knobs_apply(recipe, {"loss": "arcface"}) == recipe
+
+
+def test_labels_a_batch_make_a_shuffle_balanced() -> None:
+    recipe = recipes.knobs_apply(Recipe(sampler=ShuffleSampler()), {"labels": 5, "instances": 3})
+    assert recipe.sampler.model_dump() == {"kind": "balanced", "labels": 5, "instances": 3}
+
+
+def test_metric_names_are_those_that_mlcore_measures() -> None:
+    import numpy as np
+
+    from mlcore.retrieval import query_metrics
+
+    one = np.ones((1, 1), dtype=bool)
+    assert set(query_metrics(one, one, np.ones(1, dtype=np.int64), (1, 5, 10))) == set(METRIC_NAMES)

@@ -1,0 +1,144 @@
+"""What may start, and what may be published."""
+
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from apps.accounts.models import User
+from apps.core.errors import BadInput, Forbidden
+from apps.datasets.models import Dataset, Snapshot
+from apps.datasets.services import snapshot_create
+from apps.jobs.models import Job
+from apps.training import services
+from apps.training.models import Run
+from mlcore.config import PRESETS, BalancedSampler, Recipe, ResNet
+from tests.apps.training.conftest import SMALL, Photos
+
+pytestmark = pytest.mark.django_db
+
+
+def start(snapshot: Snapshot, user: User, recipe: Recipe | None = SMALL, preset: str = "quick") -> Run:
+    return services.run_create(snapshot=snapshot, preset=preset, recipe=recipe, name="", user=user)
+
+
+def messages(error: pytest.ExceptionInfo[BadInput], severity: str = "error") -> list[str]:
+    return [problem["message"] for problem in error.value.extra["problems"] if problem["severity"] == severity]
+
+
+def test_a_run_is_queued_with_its_complete_recipe(snapshot: Snapshot, manager: User) -> None:
+    run = start(snapshot, manager)
+    assert (run.job.kind, run.job.state, run.job.payload) == ("train", Job.State.QUEUED, {"run": run.pk})
+    assert run.job.dataset == run.dataset == snapshot.dataset
+    assert Recipe.model_validate(run.recipe) == SMALL
+    assert run.preset == "custom"
+    assert run.name == "Marks, quick"
+
+
+def test_a_preset_alone_is_enough(snapshot: Snapshot, manager: User, photos: Photos) -> None:
+    for label in range(30, 40):
+        photos(label, "train")
+    more = snapshot_create(dataset=snapshot.dataset, user=manager)
+    run = start(more, manager, recipe=None, preset="standard")
+    assert run.preset == "standard"
+    assert Recipe.model_validate(run.recipe) == PRESETS["standard"]
+
+
+def test_an_unknown_preset_is_refused(snapshot: Snapshot, manager: User) -> None:
+    with pytest.raises(BadInput, match="no preset"):
+        start(snapshot, manager, recipe=None, preset="turbo")
+
+
+def test_two_labels_are_too_few_for_sixteen_a_batch(dataset: Dataset, photos: Photos, manager: User) -> None:
+    photos(0, "train")
+    photos(1, "train")
+    photos(2, "validation")
+    snapshot = snapshot_create(dataset=dataset, user=manager)
+    with pytest.raises(BadInput) as error:
+        start(snapshot, manager, recipe=PRESETS["quick"])
+    text = " ".join(messages(error))
+    assert "16 labels" in text
+    assert "2" in text
+    assert "2 or fewer" in error.value.extra["problems"][0]["remedy"]
+    assert not Run.objects.exists()
+    assert not Job.objects.exists()
+
+
+def test_every_fault_is_listed_at_once(dataset: Dataset, photos: Photos, manager: User) -> None:
+    photos(0, "train")
+    photos(1, "train", count=1)
+    photos(0, "validation", drawn_as=3)  # the label in both splits ...
+    photos(9, "validation", drawn_as=0, boxed=True)  # ... and the files of another one
+    recipe = SMALL.model_copy(update={"extractor": ResNet(weights_path="/etc/passwd"), "best_metric": "luck"})
+    snapshot = snapshot_create(dataset=dataset, user=manager)
+    with pytest.raises(BadInput) as error:
+        start(snapshot, manager, recipe=recipe)
+    found = " ".join(messages(error))
+    assert "training labels with two samples" in found
+    assert "1 labels are in both splits" in found
+    assert "files are in both splits" in found
+    assert "file of the server" in found
+    assert "luck" in found
+    assert "one sample: mark 01" in " ".join(messages(error, "warning"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("seed", -1),
+        ("workers", 1000),
+        ("sampler", BalancedSampler(labels=4096, instances=4096)),
+        ("best_metric", "cmc@2"),
+    ],
+)
+def test_what_a_recipe_may_not_ask_for(field: str, value: Any) -> None:
+    problems = services.recipe_problems(SMALL.model_copy(update={field: value}))
+    assert [problem.column for problem in problems] == [field]
+    assert problems[0].remedy
+
+
+def test_validation_without_matches_is_refused(dataset: Dataset, photos: Photos, manager: User) -> None:
+    for label in range(8):
+        photos(label, "train")
+    photos(20, "validation", count=1)
+    photos(21, "validation", count=1)
+    with pytest.raises(BadInput) as error:
+        start(snapshot_create(dataset=dataset, user=manager), manager)
+    assert any("No query has a match" in message for message in messages(error))
+
+
+def test_no_validation_split_is_refused(dataset: Dataset, photos: Photos, manager: User) -> None:
+    for label in range(8):
+        photos(label, "train")
+    with pytest.raises(BadInput) as error:
+        start(snapshot_create(dataset=dataset, user=manager), manager)
+    assert any("no validation split" in message for message in messages(error))
+
+
+def test_warnings_do_not_stop_and_are_kept(snapshot: Snapshot, photos: Photos, manager: User) -> None:
+    photos(50, "train", count=1)
+    run = start(snapshot_create(dataset=snapshot.dataset, user=manager), manager)
+    assert "one sample: mark 50" in run.warnings[0]
+
+
+def test_only_managers_train_and_publish(snapshot: Snapshot, viewer: User, run: Run) -> None:
+    with pytest.raises(Forbidden):
+        start(snapshot, viewer)
+    with pytest.raises(Forbidden):
+        services.run_publish(run=run, user=viewer)
+
+
+def test_an_unfinished_run_is_not_published(run: Run, manager: User) -> None:
+    with pytest.raises(BadInput, match="queued"):
+        services.run_publish(run=run, user=manager)
+
+
+def test_a_missing_model_is_not_published(run: Run, manager: User) -> None:
+    Job.objects.filter(pk=run.job_id).update(state=Job.State.SUCCEEDED)
+    Run.objects.filter(pk=run.pk).update(folder_key="runs/gone")
+    default_storage.save("runs/gone/config.json", ContentFile(b"{}"))
+    with pytest.raises(BadInput):
+        services.run_publish(run=run, user=manager)
+    run.refresh_from_db()
+    assert run.model_version is None

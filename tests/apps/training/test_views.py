@@ -1,0 +1,251 @@
+"""The pages of runs: what they show, to whom, and in how many queries."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from apps.accounts.models import Membership, Role, User
+from apps.datasets.models import Dataset, Snapshot
+from apps.datasets.services import snapshot_create
+from apps.jobs.models import Job
+from apps.training.forms import RunForm
+from apps.training.models import Point, Run
+from apps.training.services import run_create
+from mlcore.config import PRESETS, Recipe
+from tests.apps.training.conftest import SMALL, Photos
+
+pytestmark = pytest.mark.django_db
+ClientFor = Callable[[User], Client]
+
+
+@pytest.fixture
+def client(client_for: ClientFor, manager: User) -> Client:
+    return client_for(manager)
+
+
+def fields(recipe: Recipe, snapshot: Snapshot | None = None, **changes: Any) -> dict[str, Any]:
+    """What the form sends for a recipe that was shown, with some fields changed."""
+    shown = RunForm.initial_for(recipe, "quick")
+    data = {"name": "", "snapshot": snapshot.pk if snapshot else "now", **shown, **changes}
+    return {name: value for name, value in data.items() if value is not None}
+
+
+def new_url(dataset: Dataset) -> str:
+    return f"{reverse('training:new')}?dataset={dataset.pk}"
+
+
+def preview_url(dataset: Dataset) -> str:
+    return f"{reverse('training:preview')}?dataset={dataset.pk}"
+
+
+def test_nothing_yet_teaches_the_next_step(client: Client) -> None:
+    page = client.get(reverse("training:list"))
+    assert "No run yet" in page.content.decode()
+
+
+def test_the_new_page_shows_what_the_check_finds(client: Client, snapshot: Snapshot) -> None:
+    page = client.get(f"{new_url(snapshot.dataset)}&snapshot={snapshot.pk}&preset=quick").content.decode()
+    assert "16 labels into a batch; the train split has 12" in page
+    assert "disabled" in page
+    assert not Run.objects.exists()
+
+
+def test_the_new_page_checks_the_present_state_too(client: Client, snapshot: Snapshot, photos: Photos) -> None:
+    photos(0, "validation", drawn_as=60)
+    page = client.get(new_url(snapshot.dataset)).content.decode()
+    assert "1 labels are in both splits" in page
+    assert Snapshot.objects.count() == 1
+
+
+def test_a_dataset_without_samples(client: Client, dataset: Dataset) -> None:
+    page = client.get(new_url(dataset))
+    assert page.status_code == 200
+    assert "There are 0 training labels" in page.content.decode()
+    answer = client.post(new_url(dataset), fields(SMALL))
+    assert answer.status_code == 422
+    assert "nothing to freeze" in answer.content.decode()
+
+
+def test_start_makes_snapshot_and_run(client: Client, snapshot: Snapshot) -> None:
+    answer = client.post(new_url(snapshot.dataset), fields(SMALL, steps=7, name="Mine"))
+    run = Run.objects.get()
+    assert answer.headers["Location"] == reverse("training:detail", args=[run.pk])
+    assert run.snapshot == snapshot  # nothing had changed since
+    assert run.name == "Mine"
+    assert run.recipe["steps"] == 7
+
+
+def test_start_lists_every_fault_on_the_page(client: Client, snapshot: Snapshot) -> None:
+    answer = client.post(new_url(snapshot.dataset), fields(PRESETS["quick"], snapshot))
+    assert answer.status_code == 422
+    assert "16 labels into a batch" in answer.content.decode()
+    assert not Run.objects.exists()
+
+
+def test_a_faulty_recipe_is_listed_by_field(client: Client, snapshot: Snapshot) -> None:
+    answer = client.post(new_url(snapshot.dataset), fields(SMALL, snapshot, recipe="steps: -1\nloss: {kind: magic}"))
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "<code>steps</code>" in page
+    assert "<code>loss</code>" in page
+
+
+def test_a_knob_out_of_range_is_marked(client: Client, snapshot: Snapshot) -> None:
+    page = client.post(preview_url(snapshot.dataset), fields(SMALL, snapshot, size=7)).content.decode()
+    assert "greater than or equal to 16" in page
+    assert "Correct the marked fields" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"steps": 80}, {"steps": 80, "validate_every": 40}),
+        ({"preset": "standard"}, {"steps": 390}),
+        ({"preset": "standard", "steps": 50}, {"steps": 50}),
+        ({"recipe": "steps: 33"}, {"steps": 33, "log_every": 2}),
+        ({"recipe": "steps: 33", "seed": 5}, {"steps": 33, "seed": 5}),
+    ],
+)
+def test_what_was_changed_counts(
+    client: Client, snapshot: Snapshot, changes: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    answer = client.post(preview_url(snapshot.dataset), fields(SMALL, snapshot, **changes))
+    form = answer.context["form"]
+    from apps.training.recipes import recipe_parse
+
+    recipe = recipe_parse(form["recipe"].value()).model_dump()
+    assert {name: recipe[name] for name in expected} == expected
+    assert form["steps"].value() == recipe["steps"]
+    assert form["base"].value() == form["recipe"].value()
+    assert not Run.objects.exists()
+
+
+def test_a_snapshot_of_another_dataset_is_not_found(client: Client, snapshot: Snapshot, manager: User) -> None:
+    other = Dataset.objects.create(name="Other")
+    Membership.objects.create(user=manager, dataset=other, role=Role.MANAGER)
+    for url in (new_url(other), preview_url(other)):
+        assert client.post(url, fields(SMALL, snapshot)).status_code == 404
+    assert client.get(f"{new_url(other)}&snapshot={snapshot.pk}").status_code == 404
+    assert client.get(f"{new_url(other)}&snapshot=%F0%9F%90%88").status_code == 404
+
+
+def test_strangers_find_nothing(client_for: ClientFor, run: Run, other_user: User) -> None:
+    client = client_for(other_user)
+    for name in ("detail", "live", "points"):
+        assert client.get(reverse(f"training:{name}", args=[run.pk])).status_code == 404
+    assert client.post(reverse("training:publish", args=[run.pk]), {"model_name": "x"}).status_code == 404
+    for url in (new_url(run.dataset), f"{reverse('training:list')}?dataset={run.dataset_id}"):
+        assert client.get(url).status_code == 404
+    assert client.post(preview_url(run.dataset), fields(SMALL)).status_code == 404
+    assert run.name not in client.get(reverse("training:list")).content.decode()
+
+
+def test_viewers_look_but_do_not_start(client_for: ClientFor, run: Run, viewer: User) -> None:
+    client = client_for(viewer)
+    assert client.get(reverse("training:detail", args=[run.pk])).status_code == 200
+    assert client.get(new_url(run.dataset)).status_code == 403
+    assert client.post(new_url(run.dataset), fields(SMALL)).status_code == 403
+    assert client.post(preview_url(run.dataset), fields(SMALL)).status_code == 403
+    assert client.post(reverse("training:publish", args=[run.pk]), {"model_name": "x"}).status_code == 403
+    assert Run.objects.count() == 1
+
+
+def test_points_are_what_the_chart_takes(client: Client, run: Run) -> None:
+    Point.objects.bulk_create([Point(run=run, name="cmc@1", step=step, value=0.5) for step in (20, 0)])
+    Point.objects.bulk_create([Point(run=run, name="loss", step=step, value=1.0) for step in range(5001)])
+    url = reverse("training:points", args=[run.pk])
+    answer = client.get(url, {"chart": "validation"}).json()
+    assert answer["live"] is True
+    assert answer["series"][0] == {"name": "cmc@1", "label": "CMC@1", "unit": "%", "points": [[0, 0.5], [20, 0.5]]}
+    points = client.get(url).json()["series"][0]["points"]
+    assert len(points) <= 2000
+    assert points[-1][0] == 5000
+    assert client.get(url, {"chart": "users"}).status_code == 404
+
+
+def test_the_run_page_polls_while_it_can_change(client: Client, run: Run) -> None:
+    url = reverse("training:detail", args=[run.pk])
+    page = client.get(url).content.decode()
+    assert "data-live" in page
+    assert reverse("training:live", args=[run.pk]) in page
+    run.warnings = ["The model has collapsed at step 3."]
+    run.save()
+    assert "collapsed" in client.get(reverse("training:live", args=[run.pk])).content.decode()
+    Job.objects.filter(pk=run.job_id).update(state=Job.State.CANCELLED)
+    page = client.get(url).content.decode()
+    assert "data-live" not in page
+    assert reverse("training:live", args=[run.pk]) not in page
+
+
+def test_a_finished_run_shows_its_figures_and_offers_to_publish(client: Client, run: Run, viewer: User) -> None:
+    Job.objects.filter(pk=run.job_id).update(state=Job.State.SUCCEEDED)
+    default_storage.save("runs/x/config.json", ContentFile(b"{}"))
+    run.folder_key, run.metrics, run.untrained_metrics = "runs/x", {"cmc@1": 0.912}, {"cmc@1": 0.2}
+    run.save()
+    page = client.get(reverse("training:detail", args=[run.pk])).content.decode()
+    assert "91.2" in page
+    assert "+71.2" in page
+    assert reverse("training:publish", args=[run.pk]) in page
+    answer = client.post(reverse("training:publish", args=[run.pk]), {"model_name": "Marks"})
+    assert answer.status_code == 422  # its files are not a model's; what is wrong is said
+    viewers_page = Client()
+    viewers_page.force_login(viewer)
+    assert (
+        reverse("training:publish", args=[run.pk])
+        not in viewers_page.get(reverse("training:detail", args=[run.pk])).content.decode()
+    )
+
+
+def test_the_list_asks_as_often_for_one_run_as_for_many(client: Client, snapshot: Snapshot, manager: User) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            assert client.get(reverse("training:list")).status_code == 200
+            assert client.get(f"{reverse('training:list')}?dataset={snapshot.dataset_id}").status_code == 200
+        return len(captured)
+
+    run_create(snapshot=snapshot, preset="", recipe=SMALL, name="one", user=manager)
+    client.get(reverse("training:list"))
+    few = queries()
+    for number in range(8):
+        run_create(snapshot=snapshot, preset="", recipe=SMALL, name=f"{number}", user=manager)
+    assert queries() == few
+
+
+def test_the_list_pages(client: Client, snapshot: Snapshot, manager: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.training.views.PAGE_SIZE", 2)
+    for number in range(5):
+        run_create(snapshot=snapshot, preset="", recipe=SMALL, name=f"run {number}", user=manager)
+    url, seen = f"{reverse('training:list')}?dataset={snapshot.dataset_id}", []
+    while url:
+        page = client.get(url)
+        seen += [run.name for run in page.context["runs"]]
+        next_url = page.context["next_url"]
+        url = reverse("training:list") + next_url if next_url else ""
+    assert seen == [f"run {number}" for number in range(4, -1, -1)]
+
+
+def test_without_a_dataset_one_is_chosen(client: Client, dataset: Dataset, manager: User) -> None:
+    assert client.get(reverse("training:new")).headers["Location"] == new_url(dataset)
+    other = Dataset.objects.create(name="Other")
+    Membership.objects.create(user=manager, dataset=other, role=Role.VIEWER)
+    assert client.get(reverse("training:new")).status_code == 302
+    Membership.objects.update(role=Role.MANAGER)
+    page = client.get(reverse("training:new")).content.decode()
+    assert "Other" in page
+    assert "Marks" in page
+
+
+def test_older_snapshots_can_be_trained_on(client: Client, snapshot: Snapshot, photos: Photos, manager: User) -> None:
+    photos(40, "train")
+    assert snapshot_create(dataset=snapshot.dataset, user=manager).number == 2
+    client.post(new_url(snapshot.dataset), fields(SMALL, snapshot))
+    assert Run.objects.get().snapshot == snapshot

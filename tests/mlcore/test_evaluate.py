@@ -1,0 +1,165 @@
+"""The report: what is counted, what is left out, and that it is the same however it is cut."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlcore import evaluate as module
+from mlcore.errors import InputError
+from mlcore.evaluate import Report, evaluate
+
+
+def make_manifest(labels: list[str], **columns: object) -> pd.DataFrame:
+    """Validation rows that are query and gallery, unless told otherwise."""
+    count = len(labels)
+    frame = pd.DataFrame(
+        {
+            "sample_id": range(100, 100 + count),
+            "image_key": "",
+            "sha256": [f"{number:x}" for number in range(count)],
+            "path": [f"{number}.jpg" for number in range(count)],
+            "label": labels,
+            "category": None,
+            "split": "validation",
+            "is_query": True,
+            "is_gallery": True,
+            "sequence": None,
+        }
+    )
+    for name in ("x_1", "y_1", "x_2", "y_2"):
+        frame[name] = pd.array([None] * count, dtype="Int64")
+    for name, values in columns.items():
+        frame[name] = values
+    return frame
+
+
+def at_angles(*degrees: float) -> np.ndarray:
+    """Unit vectors in a plane: the nearest is the one at the nearest angle."""
+    radians = np.deg2rad(degrees)
+    return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+
+
+def test_figures_by_hand() -> None:
+    manifest = make_manifest(["a", "a", "b", "b", "c"])
+    report = evaluate(at_angles(0, 10, 18, 40, 90), manifest, ks=(1, 5))
+    assert report.counts == {"queries": 5, "gallery": 5, "queries_without_match": 1}
+    # First hits: a0 at 1, a10 at 2 (after 18), b18 at 3 (after 10, 0), b40 at 1.
+    assert [query.first_hit_rank for query in report.queries] == [1, 2, 3, 1, None]
+    assert report.overall["cmc@1"] == 0.5
+    assert report.overall["cmc@5"] == 1.0
+    assert report.overall["mrr"] == pytest.approx((1 + 1 / 2 + 1 / 3 + 1) / 4)
+    assert report.overall["map@r"] == 0.5
+    assert [query.average_precision for query in report.queries] == [1.0, 0.0, 0.0, 1.0, None]
+    first = report.queries[0]
+    assert [neighbour.sample_id for neighbour in first.neighbours] == [101, 102, 103, 104]
+    assert [neighbour.hit for neighbour in first.neighbours] == [True, False, False, False]
+    assert first.neighbours[0].distance == pytest.approx(1 - np.cos(np.deg2rad(10)), abs=1e-6)
+
+
+def test_names_of_the_figures() -> None:
+    report = evaluate(at_angles(0, 1, 2), make_manifest(["a", "a", "a"]))
+    wanted = {"cmc@1", "cmc@5", "cmc@10", "precision@5", "precision@10", "map@5", "map@10", "map@r", "r_precision"}
+    assert wanted | {"mrr", "recall@10", "map_hits@10"} <= set(report.overall)
+    assert all(value == 1.0 for name, value in report.overall.items() if name != "recall@1")
+    assert report.overall["recall@1"] == 0.5
+
+
+def test_copies_and_bursts_are_no_neighbours() -> None:
+    manifest = make_manifest(["a"] * 4, sha256=["x", "x", "y", "z"], sequence=[None, None, "s", "s"])
+    report = evaluate(at_angles(0, 0, 1, 2), manifest)
+    ids = [[neighbour.sample_id for neighbour in query.neighbours] for query in report.queries]
+    assert ids == [[102, 103], [102, 103], [100, 101], [100, 101]]
+    boxed = manifest.copy()
+    boxed.loc[0, ["x_1", "y_1", "x_2", "y_2"]] = [0, 0, 5, 5]  # another box of the file is another sample
+    assert [neighbour.sample_id for neighbour in evaluate(at_angles(0, 0, 1, 2), boxed).queries[0].neighbours][0] == 101
+
+
+def test_a_category_may_be_called_overall() -> None:
+    manifest = make_manifest(["a", "a", "b", "b", "c"], category=["OVERALL", "OVERALL", "overall", "overall", None])
+    report = evaluate(at_angles(0, 10, 18, 40, 90), manifest)
+    assert [(category.name, category.queries) for category in report.categories] == [("OVERALL", 2), ("overall", 2)]
+    written = report.to_json()
+    assert written["overall"] == report.overall
+    assert set(written["categories"]) == {"OVERALL", "overall"}
+    assert written["counts"] == report.counts
+    assert [query.sample_id for query in report.queries] == [100, 101, 102, 103, 104]  # ids are the manifest's
+
+
+def test_a_category_counts_what_it_leaves_out() -> None:
+    manifest = make_manifest(["a", "a", "b"], category=["x", "x", "y"])
+    x, y = evaluate(at_angles(0, 1, 2), manifest).categories
+    assert (x.queries, x.queries_without_match) == (2, 0)
+    assert (y.queries, y.queries_without_match, y.metrics) == (0, 1, {})
+
+
+def test_the_worst_come_first() -> None:
+    report = evaluate(at_angles(0, 10, 18, 40, 90), make_manifest(["a", "a", "b", "b", "c"]))
+    assert [query.sample_id for query in report.worst(3)] == [102, 101, 100]
+    assert len(report.worst()) == 4  # the query without a match is not a bad one
+
+
+@pytest.mark.parametrize("flag", ["is_query", "is_gallery"])
+def test_no_query_or_no_gallery(flag: str) -> None:
+    report = evaluate(at_angles(0, 1), make_manifest(["a", "a"], **{flag: False}))
+    assert (report.overall, report.categories) == ({}, [])
+    left_out = 2 if flag == "is_gallery" else 0
+    assert report.counts["queries_without_match"] == report.counts["queries"] == left_out
+    assert all(query.neighbours == [] for query in report.queries)
+
+
+def test_unlabelled_samples_match_nothing() -> None:
+    report = evaluate(at_angles(0, 1, 2), make_manifest(["a", None, None]))  # type: ignore[list-item]
+    assert report.counts["queries_without_match"] == 3
+    assert not any(neighbour.hit for query in report.queries for neighbour in query.neighbours)
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(InputError, match="2 embeddings for 3 rows"):
+        evaluate(at_angles(0, 1), make_manifest(["a", "a", "a"]))
+    with pytest.raises(InputError, match="NaN"):
+        evaluate(np.full((2, 2), np.nan), make_manifest(["a", "a"]))
+
+
+def test_a_label_larger_than_the_list_is_ranked_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LIST_LENGTH", 3)
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((40, 4))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    manifest = make_manifest(["a"] * 20 + ["b"] * 20)
+    short = evaluate(vectors, manifest, ks=(1,), top_k=2).overall
+    monkeypatch.setattr(module, "LIST_LENGTH", 100)
+    long = evaluate(vectors, manifest, ks=(1,), top_k=2).overall
+    assert short["map@r"] == long["map@r"]
+    assert short["r_precision"] == long["r_precision"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 40))
+def test_cut_into_pieces_it_is_the_same(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = rng.integers(-1, 2, (count, 4)) + 1e-3
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    manifest = make_manifest(
+        rng.integers(0, 5, count).astype(str).tolist(),
+        sequence=[None if number < 3 else f"s{number}" for number in rng.integers(0, 8, count)],
+        category=rng.choice(["x", "y"], count),
+        is_query=rng.random(count) < 0.7,
+        is_gallery=rng.random(count) < 0.7,
+    )
+
+    def run(ranks: int) -> Report:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(module, "RANKS_AT_ONCE", ranks)
+            return evaluate(vectors, manifest)
+
+    assert run(1) == run(1_000_000)
+
+
+def test_a_constant_model_is_judged_the_same_every_time() -> None:
+    vectors = np.repeat(at_angles(33), 30, axis=0)
+    manifest = make_manifest([str(number % 3) for number in range(30)])
+    reports = [evaluate(vectors, manifest) for _ in range(2)]
+    assert reports[0] == reports[1]
+    assert [neighbour.sample_id for neighbour in reports[0].queries[5].neighbours][:6] == [100, 101, 102, 103, 104, 106]
