@@ -18,9 +18,10 @@ def declare_missing_operators() -> None:
     global _library
     if _library is not None or _real_operators_load():
         return
-    _library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+    _library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for name in ("nms", "qnms"):
-        _library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+        if not hasattr(torch.ops.torchvision, name):
+            _library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
 
 
 def _real_operators_load() -> bool:

@@ -61,8 +61,9 @@ def token_revoke(*, token: ApiToken) -> None:
 
 def token_find(text: str) -> ApiToken | None:
     """The valid token that a program sent; None for anything else, whatever is wrong with it."""
-    prefix, dot, secret = text.removeprefix(MARK).partition(".")
-    token = ApiToken.objects.select_related("user").filter(prefix=prefix[:16]).first() if dot else None
+    prefix, _, secret = text.removeprefix(MARK).partition(".")
+    known = prefix.isascii() and prefix.isalnum()  # else it is none of ours, and may hold what Postgres refuses
+    token = ApiToken.objects.select_related("user").filter(prefix=prefix[:16]).first() if known else None
     # Compared even when there is no such prefix, so that the time taken tells nothing.
     right = hmac.compare_digest(token.secret_sha256 if token else "0" * 64, digest(secret))
     now = timezone.now()

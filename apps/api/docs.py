@@ -5,9 +5,18 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views import View
+from drf_spectacular.views import SpectacularAPIView
+
+from apps.api.permissions import HasScope
 
 # Swagger UI styles its own elements and draws icons from data: addresses; scripts stay as strict as everywhere.
 POLICY = settings.CONTENT_SECURITY_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
+
+
+class SchemaView(SpectacularAPIView):
+    """The OpenAPI description, for whoever is signed in, by session or token."""
+
+    permission_classes = [HasScope]
 
 
 class DocsView(View):

@@ -17,11 +17,16 @@ def decode_base64(text: str, place: str) -> bytes:
     if text.startswith(("http://", "https://")):
         raise BadInput(f"{place} is an address; Kindred fetches none.", remedy="Send the image itself, in base64.")
     if text.startswith("data:"):
-        text = text.partition(",")[2]
+        head, _, text = text.partition(",")
+        if not head.endswith(";base64"):
+            raise BadInput(f"{place} is a data URI that is not base64.", remedy="Use data:image/...;base64,...")
     try:
-        return base64.b64decode(text, validate=True)
+        data = base64.b64decode("".join(text.split()), validate=True)  # the tool `base64` breaks its lines
     except (binascii.Error, ValueError):
-        raise BadInput(f"{place} is not base64.", remedy="Encode the image's bytes, without line breaks.") from None
+        raise BadInput(f"{place} is not base64.", remedy="Encode the bytes of the image's file.") from None
+    if not data:
+        raise BadInput(f"{place} is empty.", remedy="Send the bytes of an image's file.")
+    return data
 
 
 def images_of(request: Request, value: Any) -> list[bytes]:
@@ -32,22 +37,21 @@ def images_of(request: Request, value: Any) -> list[bytes]:
     if not 1 <= count <= MAX_IMAGES:
         remedy = f"Send 1 to {MAX_IMAGES} images: files named image, or base64 in the body."
         raise BadInput(f"The request holds {count} images.", remedy=remedy)
-    for number, file in enumerate(files):
-        if (file.size or 0) > MAX_IMAGE_BYTES:
-            raise too_large(f"Image {number}")
     if files:
+        if any((file.size or 0) > MAX_IMAGE_BYTES for file in files):
+            raise too_large("An image")
         return [file.read() for file in files]
     images = []
     for number, text in enumerate(texts):
         if not isinstance(text, str):
             raise BadInput(f"Image {number} is not text.", remedy="Send base64 or a data URI.")
-        if len(text) > MAX_IMAGE_BYTES * 4 // 3 + 100:
+        data = decode_base64(text, f"Image {number}")
+        if len(data) > MAX_IMAGE_BYTES:
             raise too_large(f"Image {number}")
-        images.append(decode_base64(text, f"Image {number}"))
+        images.append(data)
     return images
 
 
 def too_large(place: str) -> BadInput:
-    return BadInput(
-        f"{place} is larger than {MAX_IMAGE_BYTES // 2**20} MiB.", remedy="Make it smaller; any size will do."
-    )
+    limit = MAX_IMAGE_BYTES // 2**20
+    return BadInput(f"{place} is larger than {limit} MiB.", remedy="Make it smaller; a thousand pixels are plenty.")

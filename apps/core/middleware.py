@@ -35,9 +35,9 @@ class RequestIdMiddleware:
         return response
 
     def _log(self, request: HttpRequest, response: HttpResponse, seconds: float) -> None:
-        """One line a request, without query or body. What is asked for all the time is told only where it fails."""
+        """One line a request, without query or body."""
         is_routine = request.path.startswith((settings.STATIC_URL, "/healthz", "/readyz"))
-        write = log.debug if is_routine and response.status_code < 400 else log.info
+        write = log.debug if is_routine else log.info
         write(
             "request",
             method=request.method,

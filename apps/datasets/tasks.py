@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import IO, Any
 
 from django.core.files.storage import default_storage
@@ -85,9 +86,9 @@ def bring_in(context: JobContext, dataset_import: Import, file: IO[bytes]) -> No
     pool = ThreadPoolExecutor(workers, thread_name_prefix="photos")  # Pillow, zlib and hashing let go of the lock
     try:
         reader = Reader(context, archive, pool)
-        known = {} if done else known_labels(dataset=dataset_import.dataset)
-        if done:  # begun already, when nothing stood against it; a label edited since keeps what it was given
-            known = known_labels(dataset=dataset_import.dataset)
+        known = known_labels(dataset=dataset_import.dataset)
+        if done:  # begun already, when no label stood against it; one that was edited since stops nothing
+            known = {name: replace(label, category="") for name, label in known.items()}
         plan = plan_import(archive, known, image_size=reader.image_size)
         problems = [problem.as_dict() for problem in plan.problems]
         if plan.errors and not done:

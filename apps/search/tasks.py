@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from apps.core.errors import BadInput
 from apps.datasets.models import Snapshot
 from apps.datasets.photos import disk_full_explained
+from apps.datasets.selectors.snapshots import manifest_read
 from apps.datasets.sources import StorageSource
 from apps.jobs.context import JobContext
 from apps.search.models import EmbeddingSet, Index
@@ -25,7 +26,6 @@ from mlcore.embed import Stopped, embed_manifest
 from mlcore.engine import pick_device
 from mlcore.errors import InputError
 from mlcore.index import VECTORS, FlatIndex
-from mlcore.manifest import read_manifest
 from mlcore.model import load_model
 
 EMBEDDINGS, IDS = "embeddings.npy", "ids.npy"
@@ -62,8 +62,7 @@ def _embeddings(context: JobContext, version: ModelVersion, snapshot: Snapshot) 
         context.log("The embeddings are there already.")
         return known
     context.progress(0, stage="reading the snapshot")
-    with default_storage.open(snapshot.manifest_key) as file:
-        manifest = read_manifest(file.read())
+    manifest = manifest_read(snapshot)
     context.progress(0, len(manifest), unit="samples", stage="embedding")
     vectors = _embed(context, version, manifest)
     folder_key = f"embeddings/{version.pk}/{snapshot.pk}/{context.job.pk}-{context.attempt}"

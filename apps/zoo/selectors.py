@@ -23,13 +23,20 @@ HISTORY_SHOWN = 50
 
 def champion_of(dataset: Dataset) -> ModelVersion | None:
     """The published version that a dataset's search works with: the champion, of several the one named last."""
-    return (
-        ModelVersion.objects.filter(model__dataset=dataset, aliases__name=CHAMPION, state=ModelVersion.State.PUBLISHED)
+    return champions_of([dataset.pk]).get(dataset.pk)
+
+
+def champions_of(dataset_ids: Iterable[int]) -> dict[int, ModelVersion]:
+    """The champion of each dataset that has one, in one query."""
+    versions = (
+        ModelVersion.objects.filter(
+            model__dataset__in=list(dataset_ids), aliases__name=CHAMPION, state=ModelVersion.State.PUBLISHED
+        )
         .select_related("model__dataset", "snapshot")
         .annotate(named_at=Max("model__alias_moves__at", filter=Q(model__alias_moves__name=CHAMPION)))
-        .order_by("-named_at", "-pk")
-        .first()
+        .order_by("named_at", "pk")
     )
+    return {version.model.dataset_id: version for version in versions}
 
 
 @dataclass(frozen=True)

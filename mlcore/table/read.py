@@ -128,7 +128,7 @@ def clean_path(path: str) -> str:
 
 
 def box_of(cells: list[str]) -> tuple[int, int, int, int] | None:
-    """Four cells as whole pixels; None where all are empty. Raises ValueError unless all are numbers of a photo's size."""
+    """Four cells as whole pixels, None where all are empty. Raises ValueError unless all are numbers that can be."""
     if not any(cells):
         return None
     try:

@@ -37,7 +37,7 @@ def check(names: list[str] | None = None) -> dict[str, str]:
                 answers[name] = ask()
             except Exception as error:
                 # The visitor is told no more than that: the text may name hosts.
-                log.warning("not ready", part=name, error=str(error).strip())
+                log.debug("not ready", part=name, error=str(error).strip())
                 answers[name] = "does not answer"
     return answers
 

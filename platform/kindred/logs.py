@@ -15,7 +15,9 @@ def configure(*, json: bool, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
-    rendering: list[Processor] = [structlog.dev.ConsoleRenderer(colors=False)]
+    rendering: list[Processor] = [
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    ]
     if json:
         rendering = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
@@ -35,11 +37,16 @@ def configure(*, json: bool, level: str) -> None:
                     "foreign_pre_chain": shared,
                 }
             },
+            # A status alone is in the line of its request already.
+            "filters": {
+                "exceptions": {"()": "django.utils.log.CallbackFilter", "callback": lambda r: bool(r.exc_info)}
+            },
             "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structured"}},
             "root": {"handlers": ["console"], "level": level},
             "loggers": {
-                "django.request": {"level": "ERROR"},  # a 404 is in the line of its request already
-                "httpx": {"level": "WARNING"},
+                "django.request": {"filters": ["exceptions"]},
+                # What these tell of their ordinary days is of no use to anybody.
+                **{name: {"level": "WARNING"} for name in ("django-q", "faiss", "httpx", "uvicorn")},
             },
         }
     )

@@ -5,9 +5,11 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.synchronize import Event
 from typing import Any
 
+from honcho.compat import ProcessManager
 from honcho.manager import Manager
 from honcho.process import Process
 
@@ -26,6 +28,7 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho is untyped
         self._on_started = on_started
         self._stopping = multiprocessing.Event()
         self._process_ctor = self._make_process
+        self._procmgr = Signals()
 
     def add_all(self, environment: dict[str, str]) -> None:
         for name, command in procfile.commands().items():
@@ -47,6 +50,14 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho is untyped
     def _start(self) -> None:
         super()._start()
         self._on_started()  # after the last fork: it may start threads
+
+
+class Signals(ProcessManager):  # type: ignore[misc]  # honcho is untyped
+    """Asks a process alone, which then ends its own in its own order; kills it with its group."""
+
+    def terminate(self, pid: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
 
 class RestartedProcess(Process):  # type: ignore[misc]  # honcho is untyped
@@ -75,4 +86,4 @@ class RestartedProcess(Process):  # type: ignore[misc]  # honcho is untyped
             return  # not yet: it may be started again
         super()._send_message(data, type)
         if type == "start" and self._stopping.is_set():
-            os.killpg(data["pid"], signal.SIGTERM)  # started while the others were being ended
+            os.kill(data["pid"], signal.SIGTERM)  # started while the others were being ended

@@ -20,8 +20,9 @@ def test_torchvision_imports_after_compat_and_compat_may_run_twice() -> None:
 
 def test_operators_that_are_there_already_are_left_alone() -> None:
     done = run(
-        "import torch; lib = torch.library.Library('torchvision', 'FRAGMENT');"
-        "[lib.define(f'{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor') for name in ('nms', 'qnms')];"
+        "import torch; lib = torch.library.Library('torchvision', 'DEF');"
+        "schema = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor';"
+        "[lib.define(name + schema) for name in ('nms', 'qnms')];"
         "from mlcore import compat; import torchvision"
     )
     assert done.returncode == 0, done.stderr

@@ -73,7 +73,7 @@ def test_copies_and_bursts_are_no_neighbours() -> None:
     assert ids == [[102, 103], [102, 103], [100, 101], [100, 101]]
     boxed = manifest.copy()
     boxed.loc[0, ["x_1", "y_1", "x_2", "y_2"]] = [0, 0, 5, 5]  # another box of the file is another sample
-    assert [neighbour.sample_id for neighbour in evaluate(at_angles(0, 0, 1, 2), boxed).queries[0].neighbours][0] == 101
+    assert evaluate(at_angles(0, 0, 1, 2), boxed).queries[0].neighbours[0].sample_id == 101
 
 
 def test_a_category_may_be_called_overall() -> None:

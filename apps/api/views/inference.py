@@ -2,30 +2,44 @@
 
 import base64
 import struct
+from typing import Any
 
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
-from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.api.access import version_named
 from apps.api.images import images_of
-from apps.api.serializers import EmbeddingAnswer, EmbeddingRequest, SearchAnswer, SearchRequest
+from apps.api.parsers import JsonParser, MultiPartParser
+from apps.api.serializers import (
+    EmbeddingAnswer,
+    EmbeddingRequest,
+    EmbeddingUpload,
+    SearchAnswer,
+    SearchRequest,
+    SearchUpload,
+)
 from apps.core.errors import BadInput
-from apps.datasets.models import Sample
 from apps.search import client
+from apps.search.selectors import neighbours_of
+from apps.zoo.models import ModelVersion
 
 
 class EmbeddingsView(APIView):
-    """Embeddings of up to 32 images, in the shape of the OpenAI endpoint."""
+    """Embeddings, in the shape of the OpenAI endpoint."""
 
     scopes = {"POST": "embed"}
-    parser_classes = [JSONParser, MultiPartParser]
+    parser_classes = [JsonParser, MultiPartParser]
 
-    @extend_schema(request=EmbeddingRequest, responses=EmbeddingAnswer, operation_id="embeddings_create")
+    @extend_schema(
+        request={"application/json": EmbeddingRequest, "multipart/form-data": EmbeddingUpload},
+        responses=EmbeddingAnswer,
+        operation_id="embeddings_create",
+    )
     def post(self, request: Request) -> Response:
+        """Embeds up to 32 images. The vectors are of unit length: their dot product is the cosine similarity."""
         form = EmbeddingRequest(data=request.data)
         form.is_valid(raise_exception=True)
         version = version_named(request, form.validated_data["model"])
@@ -54,47 +68,61 @@ def pack(vector: list[float]) -> str:
 
 
 class SearchView(APIView):
-    """The nearest samples of an image, or of a vector of the same space."""
+    """The nearest samples of an image or a vector."""
 
     scopes = {"POST": "search"}
-    parser_classes = [JSONParser, MultiPartParser]
+    parser_classes = [JsonParser, MultiPartParser]
 
-    @extend_schema(request=SearchRequest, responses=SearchAnswer, operation_id="search_create")
+    @extend_schema(
+        request={"application/json": SearchRequest, "multipart/form-data": SearchUpload},
+        responses=SearchAnswer,
+        operation_id="search_create",
+    )
     def post(self, request: Request) -> Response:
+        """Finds the samples nearest to an image, or to a vector of the same space, nearest first."""
         form = SearchRequest(data=request.data)
         form.is_valid(raise_exception=True)
         values = form.validated_data
         version = version_named(request, values["model"])
-        query: bytes | list[float]
-        if "vector" in values:
-            if values.get("space") != version.space:
-                given = values.get("space") or "no space"
-                remedy = f"Embed the query with {version.model.name}:{version.number}, and send its space along."
-                raise BadInput(f"The vector is of {given}, the index of {version.space}.", remedy=remedy)
-            query = values["vector"]
-        else:
-            images = images_of(request, values.get("image"))
-            if len(images) != 1:
-                raise BadInput(f"The request holds {len(images)} images.", remedy="Search with one at a time.")
-            query = images[0]
         hits = client.search(
-            query, version=version, k=values["k"], category=values.get("category"), label=values.get("label")
+            query_of(request, values, version),
+            version=version,
+            k=values["k"],
+            category=values.get("category"),
+            label=values.get("label"),
+            box=values.get("box"),
+            space=values.get("space"),
         )
-        found = Sample.objects.select_related("label", "category").in_bulk([hit.sample_id for hit in hits])
+        neighbours, _ = neighbours_of(dataset=version.model.dataset, hits=hits, label_id=None)
         return Response(
             {
                 "model": f"{version.model.name}:{version.number}",
                 "space": version.space,
                 "hits": [
                     {
-                        "sample": hit.sample_id,
-                        "label": sample.label.name if sample.label else None,
-                        "category": sample.category.name if sample.category else None,
-                        "score": hit.score,
-                        "thumbnail": reverse("datasets:thumb", args=[hit.sample_id, 320]),
+                        "sample": near.sample.pk,
+                        "label": near.sample.label.name if near.sample.label else None,
+                        "category": near.sample.category.name if near.sample.category else None,
+                        "score": near.score,
+                        "thumbnail": reverse("datasets:thumb", args=[near.sample.pk, 320]),
                     }
-                    for hit in hits
-                    if (sample := found.get(hit.sample_id)) is not None
+                    for near in neighbours
                 ],
             }
         )
+
+
+def query_of(request: Request, values: dict[str, Any], version: ModelVersion) -> bytes | list[float]:
+    """What is searched for: one image, or a vector. Raises BadInput; WrongSpace for a vector of another space."""
+    if "vector" not in values:
+        images = images_of(request, values.get("image"))
+        if len(images) != 1:
+            raise BadInput(f"The request holds {len(images)} images.", remedy="Search with one at a time.")
+        return images[0]
+    vector: list[float] = values["vector"]
+    remedy = f"Embed the query with {version.model.name}:{version.number}, and send its space along."
+    if values["space"] != version.space:
+        raise client.WrongSpace(f"The vector is of {values['space']}, the index of {version.space}.", remedy=remedy)
+    if len(vector) != version.dimension:
+        raise BadInput(f"The vector has {len(vector)} numbers, the space {version.dimension}.", remedy=remedy)
+    return vector

@@ -1,7 +1,10 @@
 """Datasets, labels, samples, models, runs and jobs: lists by keyset, one by id."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, viewsets
@@ -11,6 +14,7 @@ from rest_framework.response import Response
 
 from apps.accounts.models import Role
 from apps.api.access import caller, reach, require_role
+from apps.api.parsers import JsonParser
 from apps.api.serializers import (
     DatasetSerializer,
     JobSerializer,
@@ -21,48 +25,97 @@ from apps.api.serializers import (
     SampleSerializer,
 )
 from apps.core.errors import BadInput, Forbidden
-from apps.datasets.models import Dataset, Label, Sample
+from apps.datasets.models import Dataset, Label, Sample, Split
 from apps.datasets.services import sample_edit
 from apps.jobs.models import Job
 from apps.jobs.services import job_cancel
 from apps.training.models import Run
 from apps.zoo.models import Model
 
+MAX_ID = 2**63 - 1
+
+
+def parse_id(text: str) -> int:
+    """Raises ValueError for what cannot be a key."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 19 and int(text) <= MAX_ID):
+        raise ValueError(text)
+    return int(text)
+
+
+def parse_flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(text)
+    return text == "true"
+
+
+def parse_text(text: str) -> str:
+    if "\0" in text or len(text) > 200:
+        raise ValueError(text)
+    return text
+
+
+def one_of(*values: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError(text)
+        return text
+
+    return parse
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A query parameter of a list: what it looks up, how its text is read, and how the schema tells of it."""
+
+    lookup: str
+    parse: Callable[[str], str | int | bool] = parse_text
+    type: type = str
+    enum: tuple[str, ...] = ()
+
+
+def choice(lookup: str, values: Iterable[str]) -> Filter:
+    return Filter(lookup, one_of(*values), enum=tuple(values))
+
+
+DATASET = Filter("dataset_id", parse_id, int)
+PAGING = ("limit", "cursor")
+
 
 class ReadOnly(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]):
-    """List and detail. `filters`: query parameter -> lookup, and nothing else filters."""
+    """List and detail. `filters`: query parameter -> Filter, and nothing else filters."""
 
-    filters: dict[str, str] = {}
+    filters: dict[str, Filter] = {}
     scopes: dict[str, str] = {}
-    lookup_value_regex = r"\d+"
+    lookup_value_regex = "[0-9]{1,18}"
+    parser_classes = [JsonParser]
 
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Raises BadInput for a parameter that is not known: a misspelt one would else answer with everything."""
         if self.action != "list":
             return queryset
-        for name, lookup in self.filters.items():
-            value = self.request.query_params.get(name)
-            if value is None:
+        for name, text in self.request.query_params.items():
+            if name in PAGING:
                 continue
+            if name not in self.filters:
+                known = ", ".join([*self.filters, *PAGING])
+                raise BadInput(f"There is no filter {name[:50]!r} here.", remedy=f"Known: {known}.")
+            known_filter = self.filters[name]
             try:
-                queryset = queryset.filter(**{lookup: self.parsed(lookup, value)})
+                queryset = queryset.filter(**{known_filter.lookup: known_filter.parse(str(text))})
             except ValueError:
-                raise BadInput(f"{name}={value} is not understood.", remedy="See /api/docs/ for its form.") from None
+                values = ", ".join(value or "(empty)" for value in known_filter.enum)
+                remedy = f"One of {values}." if values else "See /api/docs/ for its form."
+                raise BadInput(f"{name}={str(text)[:50]!r} is not understood.", remedy=remedy) from None
         return queryset
 
-    @staticmethod
-    def parsed(lookup: str, value: str) -> str | int | bool:
-        if lookup.endswith("_id"):
-            return int(value)
-        if lookup.startswith("is_"):
-            if value not in ("true", "false"):
-                raise ValueError(value)
-            return value == "true"
-        return value
 
-
-def filter_parameters(*names: str) -> Any:
+def documented(view: type[ReadOnly]) -> type[ReadOnly]:
     """Names a list's filters in the OpenAPI schema."""
-    return extend_schema_view(list=extend_schema(parameters=[OpenApiParameter(name, str) for name in names]))
+    parameters = [
+        OpenApiParameter(name, bool if known.parse is parse_flag else known.type, enum=known.enum or None)
+        for name, known in view.filters.items()
+    ]
+    return extend_schema_view(list=extend_schema(parameters=parameters))(view)
 
 
 class DatasetViewSet(ReadOnly):
@@ -73,29 +126,29 @@ class DatasetViewSet(ReadOnly):
         return Dataset.objects.for_user(caller(self.request))
 
 
-@filter_parameters("dataset", "category")
+@documented
 class LabelViewSet(ReadOnly):
     serializer_class = LabelSerializer
     queryset = Label.objects.none()
-    filters = {"dataset": "dataset_id", "category": "category__name"}
+    filters = {"dataset": DATASET, "category": Filter("category__name")}
 
     def get_queryset(self) -> QuerySet[Label]:
         mine = Dataset.objects.for_user(caller(self.request)).values("pk")
         return Label.objects.filter(dataset__in=mine).select_related("category")
 
 
-@filter_parameters("dataset", "label", "category", "split", "is_query", "is_gallery")
+@documented
 class SampleViewSet(ReadOnly):
     serializer_class = SampleSerializer
     queryset = Sample.objects.none()
     scopes = {"PATCH": "annotate"}
     filters = {
-        "dataset": "dataset_id",
-        "label": "label__name",
-        "category": "category__name",
-        "split": "split",
-        "is_query": "is_query",
-        "is_gallery": "is_gallery",
+        "dataset": DATASET,
+        "label": Filter("label__name"),
+        "category": Filter("category__name"),
+        "split": choice("split", ["", *Split.values]),
+        "is_query": Filter("is_query", parse_flag),
+        "is_gallery": Filter("is_gallery", parse_flag),
     }
 
     def get_queryset(self) -> QuerySet[Sample]:
@@ -104,43 +157,48 @@ class SampleViewSet(ReadOnly):
 
     @extend_schema(request=SampleChange, responses=SampleSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
+        """Changes a sample's label, split or flags, based on the version that the caller saw."""
         sample = reach(self.get_queryset(), int(pk))
         require_role(request, sample.dataset, Role.ANNOTATOR)
         form = SampleChange(data=request.data)
         form.is_valid(raise_exception=True)
-        sample_edit(sample=sample, user=caller(request), **form.validated_data)
-        return Response(SampleSerializer(reach(self.get_queryset(), int(pk))).data)
+        edited = sample_edit(sample=sample, user=caller(request), **form.validated_data)
+        return Response(SampleSerializer(edited).data)
 
 
-@filter_parameters("dataset", "name")
+@documented
 class ModelViewSet(ReadOnly):
     serializer_class = ModelSerializer
     queryset = Model.objects.none()
-    filters = {"dataset": "dataset_id", "name": "name"}
+    filters = {"dataset": DATASET, "name": Filter("name")}
 
     def get_queryset(self) -> QuerySet[Model]:
         return Model.objects.for_user(caller(self.request)).prefetch_related("versions__aliases")
 
 
-@filter_parameters("dataset")
+@documented
 class RunViewSet(ReadOnly):
     serializer_class = RunSerializer
     queryset = Run.objects.none()
-    filters = {"dataset": "dataset_id"}
+    filters = {"dataset": DATASET}
 
     def get_queryset(self) -> QuerySet[Run]:
         return Run.objects.for_user(caller(self.request)).select_related("job")
 
 
-@filter_parameters("dataset", "kind", "state")
+@documented
 class JobViewSet(ReadOnly):
     serializer_class = JobSerializer
     queryset = Job.objects.none()
     scopes = {"POST": "manage"}
-    filters = {"dataset": "dataset_id", "kind": "kind", "state": "state"}
+    filters = {
+        "dataset": DATASET,
+        "kind": choice("kind", settings.JOB_KINDS),
+        "state": choice("state", Job.State.values),
+    }
 
     def get_queryset(self) -> QuerySet[Job]:
-        return Job.objects.for_user(caller(self.request))
+        return Job.objects.for_user(caller(self.request)).defer("log_tail", "payload")
 
     @extend_schema(request=None, responses=JobSerializer)
     @action(detail=True, methods=["post"])

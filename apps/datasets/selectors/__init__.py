@@ -3,22 +3,31 @@
 from apps.datasets.selectors.datasets import (
     dataset_cards,
     dataset_counts,
+    dataset_photos,
     dataset_steps,
     datasets_list,
     role_in,
     role_require,
 )
 from apps.datasets.selectors.imports import import_files_page, imports_list
-from apps.datasets.selectors.labels import labels_page
+from apps.datasets.selectors.labels import categories_list, labels_page
 from apps.datasets.selectors.pages import Page
-from apps.datasets.selectors.samples import SampleFilter, sample_filter_parse, samples_list, samples_page
-from apps.datasets.selectors.snapshots import manifest_read, snapshot_frame, snapshots_list
+from apps.datasets.selectors.samples import SampleFilter, sample_filter_parse, samples_alike, samples_list, samples_page
+from apps.datasets.selectors.snapshots import (
+    manifest_read,
+    snapshot_csv,
+    snapshot_frame,
+    snapshot_warnings,
+    snapshots_list,
+)
 
 __all__ = [
     "Page",
     "SampleFilter",
+    "categories_list",
     "dataset_cards",
     "dataset_counts",
+    "dataset_photos",
     "dataset_steps",
     "datasets_list",
     "import_files_page",
@@ -28,8 +37,11 @@ __all__ = [
     "role_in",
     "role_require",
     "sample_filter_parse",
+    "samples_alike",
     "samples_list",
     "samples_page",
+    "snapshot_csv",
     "snapshot_frame",
+    "snapshot_warnings",
     "snapshots_list",
 ]

@@ -73,8 +73,15 @@ def dataset_cards(*, user: User) -> list[DatasetCard]:
     )
     for sample in firsts:
         photos.setdefault(sample.dataset_id, []).append(sample)
+    samples, labels, categories = counts
     return [
-        DatasetCard(dataset, *(found.get(dataset.pk, 0) for found in counts), photos=photos.get(dataset.pk, []))
+        DatasetCard(
+            dataset,
+            samples.get(dataset.pk, 0),
+            labels.get(dataset.pk, 0),
+            categories.get(dataset.pk, 0),
+            photos.get(dataset.pk, []),
+        )
         for dataset in datasets
     ]
 
@@ -97,34 +104,31 @@ def dataset_counts(*, dataset: Dataset) -> dict[str, int]:
 
 def dataset_steps(*, dataset: Dataset, counts: dict[str, int]) -> list[Step]:
     """The way from photos to search. What later steps have made is known to them by what refers to this dataset."""
-    samples, labels, snapshots = counts["samples"], counts["labels"], counts["snapshots"]
-    unlabelled = counts["unlabelled"]
+    samples, labels, snapshots, unlabelled = (counts[name] for name in ("samples", "labels", "snapshots", "unlabelled"))
     trained, reported, published = _made(dataset)
-    label_note = f"{labels:,} labels" + (f", {unlabelled:,} samples without one" if unlabelled else "")
+    photos = f"{samples:,} samples" if samples else "a zip: a folder per label, or photos with a table"
+    named = f"{labels:,} labels" if labels else "by the hundred, in the grid"
+    if unlabelled:
+        named += f"; {unlabelled:,} samples have none yet"
+    frozen = f"{snapshots:,} taken" if snapshots else "a frozen copy, so that a report can be trusted"
     return [
-        Step(
-            "import",
-            "Import photos",
-            f"{samples:,} samples" if samples else "a zip: a folder per label, or a table",
-            samples > 0,
-        ),
-        Step(
-            "label",
-            "Label them",
-            label_note if samples else "by the hundred, in the grid",
-            labels > 0 and not unlabelled,
-        ),
-        Step(
-            "snapshot",
-            "Take a snapshot",
-            f"{snapshots:,} taken" if snapshots else "frozen, so that a report can be trusted",
-            snapshots > 0,
-        ),
-        Step("train", "Train", "done" if trained else "a preset is enough", trained),
-        Step("report", "Read the report", "done" if reported else "how well it finds what it never saw", reported),
-        Step("publish", "Publish the model", "done" if published else "it becomes the champion", published),
-        Step("search", "Search", "drop a photo, see its like", published),
+        Step("import", "Import photos", photos, samples > 0),
+        Step("label", "Label them", named, labels > 0 and not unlabelled),
+        Step("snapshot", "Take a snapshot", frozen, snapshots > 0),
+        Step("train", "Train a model", "" if trained else "a preset is enough", trained),
+        Step("report", "Read the report", "" if reported else "how well it finds what it never saw", reported),
+        Step("publish", "Publish the model", "" if published else "then it answers searches", published),
+        Step("search", "Search", "drop a photo, see its like", False),
     ]
+
+
+def dataset_photos(*, dataset: Dataset, count: int = 12) -> list[Sample]:
+    """The first samples of the first labels, for a look at what the dataset is about."""
+    labels = list(Label.objects.filter(dataset=dataset).order_by("pk").values_list("pk", flat=True)[:count])
+    if not labels:
+        return list(Sample.objects.filter(dataset=dataset).order_by("pk").select_related("label")[:count])
+    firsts = Sample.objects.filter(label__in=labels).order_by("label", "pk").distinct("label")
+    return list(firsts.select_related("label"))
 
 
 def _made(dataset: Dataset) -> tuple[bool, bool, bool]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from django.db.models import Count, F, QuerySet, Window
 from django.db.models.functions import RowNumber
 
-from apps.datasets.models import Dataset, Label, Sample
+from apps.datasets.models import Category, Dataset, Label, Sample
 
 PAGE_SIZE = 60
 EXEMPLARS = 3
@@ -68,3 +68,8 @@ def labels_page(*, dataset: Dataset, q: str = "", category: int | None = None, a
         for label in labels
     ]
     return LabelsPage(table, total, labels[-1].name if has_more else "")
+
+
+def categories_list(*, dataset: Dataset) -> QuerySet[Category]:
+    """Categories by name, each with `label_count`."""
+    return Category.objects.filter(dataset=dataset).annotate(label_count=Count("labels")).order_by("name")

@@ -95,3 +95,11 @@ def samples_page(
     """One page of the grid."""
     rows = samples_list(dataset=dataset, where=where).select_related("label")
     return page_of(rows, after=after, before=before, limit=PAGE_SIZE)
+
+
+def samples_alike(*, sample: Sample, count: int = 12) -> list[Sample]:
+    """Other samples of its label."""
+    if sample.label_id is None:
+        return []
+    rows = Sample.objects.filter(label=sample.label_id).exclude(pk=sample.pk)
+    return list(rows.order_by("pk").select_related("label")[:count])

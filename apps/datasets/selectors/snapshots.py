@@ -2,10 +2,13 @@
 
 import pandas as pd
 from django.core.files.storage import default_storage
-from django.db.models import F, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
-from apps.datasets.models import Dataset, Image, Sample, Snapshot
+from apps.datasets.models import Dataset, Image, Sample, Snapshot, Split
 from mlcore.manifest import COLUMNS, read_manifest
+from mlcore.table import OPTIONAL, REQUIRED, Problem, escape_cell
+
+TEXTS = ("label", "path", "split", "category", "sequence")
 
 
 def snapshots_list(*, dataset: Dataset) -> QuerySet[Snapshot]:
@@ -37,3 +40,49 @@ def manifest_read(snapshot: Snapshot) -> pd.DataFrame:
     """A snapshot's manifest, as mlcore takes it."""
     with default_storage.open(snapshot.manifest_key) as file:
         return read_manifest(file.read())
+
+
+def snapshot_csv(snapshot: Snapshot) -> str:
+    """A snapshot as the table of PRODUCT.md, with a byte order mark for spreadsheets; their formulas are escaped."""
+    table = manifest_read(snapshot)[[*REQUIRED, *OPTIONAL]].copy()
+    for name in TEXTS:
+        table[name] = [escape_cell(str(value)) for value in table[name].fillna("")]
+    for name in ("is_query", "is_gallery"):
+        table[name] = table[name].map({True: "True", False: ""})
+    return "\ufeff" + table.to_csv(index=False, lineterminator="\n")
+
+
+def snapshot_warnings(*, dataset: Dataset) -> list[Problem]:
+    """What a snapshot taken now would leave out, and what a training on it would trip over."""
+    samples = Sample.objects.filter(dataset=dataset)
+    left_out = samples.aggregate(unlabelled=Count("pk", filter=Q(label=None)), nowhere=Count("pk", filter=Q(split="")))
+    usable = samples.filter(label__isnull=False).exclude(split="")
+    per_label = (
+        usable.order_by()
+        .values("label")
+        .annotate(
+            count=Count("pk"),
+            train=Count("pk", filter=Q(split=Split.TRAIN)),
+            validation=Count("pk", filter=Q(split=Split.VALIDATION)),
+        )
+    )
+    labels = per_label.aggregate(
+        both=Count("label", filter=Q(train__gt=0, validation__gt=0)),
+        single=Count("label", filter=Q(count=1)),
+        train=Count("label", filter=Q(train__gt=0)),
+        validation=Count("label", filter=Q(validation__gt=0)),
+    )
+    found = [
+        (left_out["unlabelled"], "label", "{:,} samples have no label and are left out.", "Label them in the grid."),
+        (left_out["nowhere"], "split", "{:,} samples are in no split and are left out.", "Give them one in the grid."),
+        (labels["both"], "split", "{:,} labels are in both splits.", "Put all samples of a label into one split."),
+        (labels["single"], "label", "{:,} labels have one sample, from which little can be learned.", "Add photos."),
+    ]
+    problems = [
+        Problem(0, column, text.format(count), remedy, "warning") for count, column, text, remedy in found if count
+    ]
+    for split, what in (("train", "learn from"), ("validation", "be measured on")):
+        if not labels[split]:
+            text = f"The {split} split is empty: a model has nothing to {what}."
+            problems.append(Problem(0, "split", text, f"Move some labels to {split}.", "warning"))
+    return problems

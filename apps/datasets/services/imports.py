@@ -29,7 +29,7 @@ class Taken:
     refusal: str = ""
 
 
-def import_create(*, dataset: Dataset, file: File, file_name: str, user: User) -> Import:
+def import_create(*, dataset: Dataset, file: File[bytes], file_name: str, user: User) -> Import:
     """Keeps an upload and submits the job that brings it in.
 
     Raises Forbidden below the role of a manager; BadInput for what is no zip; DiskFull, and then nothing is kept.
@@ -43,13 +43,14 @@ def import_create(*, dataset: Dataset, file: File, file_name: str, user: User) -
             f"{file_name} is not a zip.", remedy="Pack the photos, in folders or with their table, into one zip."
         )
     file.seek(0)
+    size_bytes = file.size  # asked before the storage takes it, which may move the file away
     key = f"uploads/{dataset.pk}/{uuid.uuid4().hex}.zip"
     try:
         with disk_full_explained():
             key = default_storage.save(key, file)
         with transaction.atomic():
             dataset_import = Import.objects.create(
-                dataset=dataset, file_name=file_name, upload_key=key, size_bytes=file.size, created_by=user
+                dataset=dataset, file_name=file_name, upload_key=key, size_bytes=size_bytes, created_by=user
             )
             dataset_import.job = job_submit(
                 kind="import",

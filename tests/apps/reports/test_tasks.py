@@ -1,0 +1,73 @@
+"""What a report holds. The job itself runs in tests/apps/training/test_tasks.py, on a model that was trained."""
+
+import pytest
+
+from apps.datasets.models import Sample
+from apps.datasets.selectors.snapshots import manifest_read
+from apps.datasets.services import snapshot_create
+from apps.jobs.context import JobContext, Replaced
+from apps.jobs.models import Job
+from apps.jobs.runner import run_inline
+from apps.jobs.services import job_submit
+from apps.reports.models import Evaluation, QueryResult
+from apps.reports.tasks import left_out, report_write
+from apps.training.models import Run
+from mlcore.evaluate import QueryReport, evaluate
+from tests.apps.reports.conftest import report_of
+from tests.apps.training.conftest import Photos
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_report_names_its_queries_and_categories(report: Evaluation, run: Run) -> None:
+    assert report.counts["queries"] == report.queries.count() == 30
+    assert report.counts["queries_without_match"] == 0
+    assert [row["name"] for row in report.categories] == ["group 0", "group 1"]
+    assert all(row["id"] for row in report.categories)
+    assert report.untrained == run.untrained_metrics
+    entry = report.queries.first()
+    assert entry is not None
+    assert len(entry.neighbours) == 10
+    assert {"sample", "distance", "hit"} == set(entry.neighbours[0])
+
+
+def test_written_again_it_is_replaced(report: Evaluation, run: Run) -> None:
+    Job.objects.filter(pk=report.job_id).update(state=Job.State.RUNNING)
+    context = JobContext(Job.objects.get(pk=report.job_id))
+    frame = manifest_read(run.snapshot)
+    rows = frame[frame["split"] == "validation"].reset_index(drop=True)
+    import numpy as np
+
+    vectors = np.tile(np.eye(1, 8, dtype=np.float32), (len(rows), 1))
+    report_write(context, run, rows, evaluate(vectors, rows))
+    assert Evaluation.objects.count() == 1
+    assert QueryResult.objects.count() == 30
+    Job.objects.filter(pk=report.job_id).update(attempt=2)
+    with pytest.raises(Replaced):
+        report_write(context, run, rows, evaluate(vectors, rows))
+    assert QueryResult.objects.count() == 30
+
+
+def test_samples_deleted_since_are_counted(run: Run) -> None:
+    Sample.objects.filter(dataset=run.dataset, split="validation").first().delete()  # type: ignore[union-attr]
+    report = report_of(run)
+    assert report.counts["samples_deleted"] == 1
+    assert report.queries.count() == 29
+
+
+def test_why_queries_are_left_out(run: Run, photos: Photos) -> None:
+    (alone,) = photos(70, "validation", count=1)
+    burst = photos(71, "validation", count=2)
+    Sample.objects.filter(pk__in=[sample.pk for sample in burst]).update(sequence="burst 1")
+    frame = manifest_read(snapshot_create(dataset=run.dataset, user=run.created_by))  # type: ignore[arg-type]
+    rows = frame[frame["split"] == "validation"].reset_index(drop=True)
+    queries = [QueryReport(sample.pk, None, None, []) for sample in (alone, *burst)]
+    assert left_out(rows, queries) == {"left_out_alone": 1, "left_out_excluded": 2}
+
+
+def test_a_run_without_a_model_has_no_report(run: Run) -> None:
+    job = job_submit(kind="evaluate", title="report", payload={"run": run.pk}, owner=None, dataset=run.dataset)
+    job = run_inline(job)
+    assert job.state == Job.State.FAILED
+    assert "no finished model" in job.error
+    assert not Evaluation.objects.exists()

@@ -1,0 +1,122 @@
+"""The pages of reports."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.jobs.models import Job
+from apps.reports import selectors
+from apps.reports.models import Evaluation, QueryResult
+from apps.training.models import Run
+from tests.apps.reports.conftest import report_of
+
+pytestmark = pytest.mark.django_db
+ClientFor = Callable[[User], Client]
+
+
+@pytest.fixture
+def client(client_for: ClientFor, manager: User) -> Client:
+    return client_for(manager)
+
+
+def url(report: Evaluation, query: str = "") -> str:
+    return reverse("reports:detail", args=[report.pk]) + query
+
+
+def test_nothing_yet_teaches_the_next_step(client: Client) -> None:
+    assert "No report yet" in client.get(reverse("reports:list")).content.decode()
+
+
+def test_the_page_shows_figures_counts_and_worst_queries(client: Client, report: Evaluation) -> None:
+    page = client.get(url(report)).content.decode()
+    assert f"{100 * report.overall['cmc@1']:.1f}" in page
+    assert "untrained 5.0" in page
+    assert "30 queries" in page
+    assert "Musgrave" in page
+    assert page.count("Open the query") == 10
+    assert reverse("datasets:sample", args=[report.queries.order_by("average_precision", "id")[0].sample_id]) in page
+
+
+def test_the_worst_come_first(report: Evaluation) -> None:
+    worst = selectors.worst_queries(evaluation=report)
+    values = [query.result.average_precision or 0.0 for query in worst]
+    assert values == sorted(values)
+    everything = report.queries.values_list("average_precision", flat=True)
+    assert values == sorted(value for value in everything if value is not None)[:10]
+    assert all(len(query.neighbours) == 10 for query in worst)
+
+
+def test_queries_without_a_match_are_not_the_worst(report: Evaluation) -> None:
+    ids = list(report.queries.values_list("pk", flat=True)[:25])
+    QueryResult.objects.filter(pk__in=ids).update(average_precision=None)
+    assert len(selectors.worst_queries(evaluation=report)) == 5
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("name", ["a", "B", "c"]),
+        ("-name", ["c", "B", "a"]),
+        ("queries", ["B", "a", "c"]),
+        ("-cmc@1", ["a", "c", "B"]),
+        ("cmc@1", ["c", "a", "B"]),
+        ("password", ["a", "B", "c"]),
+    ],
+)
+def test_categories_are_sorted(sort: str, expected: list[str]) -> None:
+    rows = [
+        {"id": 1, "name": "B", "queries": 0, "metrics": {}},
+        {"id": 2, "name": "a", "queries": 3, "metrics": {"cmc@1": 0.9}},
+        {"id": 3, "name": "c", "queries": 5, "metrics": {"cmc@1": 0.1}},
+    ]
+    assert [row["name"] for row in selectors.categories_sorted(Evaluation(categories=rows), sort)] == expected
+
+
+def test_a_head_of_the_table_turns_the_order_round(client: Client, report: Evaluation) -> None:
+    page = client.get(url(report, "?sort=-cmc@1")).content.decode()
+    assert 'aria-sort="descending"' in page
+    assert "?sort=cmc%401#categories" in page
+    assert "?sort=-queries#categories" in page
+
+
+def test_nothing_to_measure_says_so(client: Client, report: Evaluation) -> None:
+    Evaluation.objects.update(
+        overall={}, categories=[], counts={"queries": 2, "gallery": 2, "queries_without_match": 2}
+    )
+    report.queries.all().delete()
+    page = client.get(url(report))
+    assert page.status_code == 200
+    assert "nothing to measure" in page.content.decode()
+
+
+def test_strangers_find_nothing(client_for: ClientFor, report: Evaluation, other_user: User) -> None:
+    client = client_for(other_user)
+    assert client.get(url(report)).status_code == 404
+    assert report.run.name not in client.get(reverse("reports:list")).content.decode()
+    assert client.get(f"{reverse('reports:list')}?dataset={report.run.dataset_id}").status_code == 404
+
+
+def test_viewers_read(client_for: ClientFor, report: Evaluation, viewer: User) -> None:
+    assert client_for(viewer).get(url(report)).status_code == 200
+
+
+def test_lists_ask_as_often_for_one_as_for_many(client: Client, report: Evaluation, run: Run) -> None:
+    def queries(address: str) -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get(address).status_code == 200
+        return len(captured)
+
+    address = reverse("reports:list")
+    queries(address)
+    few, page = queries(address), queries(url(report))
+    for seed in range(1, 6):
+        report_of(run, seed=seed)
+    assert queries(address) == few
+    QueryResult.objects.filter(evaluation=report, pk__gt=report.queries.order_by("pk")[2].pk).delete()
+    assert queries(url(report)) == page
+    assert Job.objects.filter(kind="evaluate").count() == 6

@@ -1,0 +1,75 @@
+"""The split guard: each bad split is told before any work."""
+
+import pandas as pd
+
+from mlcore.config import BalancedSampler, Recipe, ShuffleSampler
+from mlcore.manifest import as_manifest
+from mlcore.table import Problem, preflight
+
+RECIPE = Recipe(sampler=BalancedSampler(labels=2, instances=2))
+
+
+def manifest(rows: list[tuple[str, str]], **columns: object) -> pd.DataFrame:
+    """(label, split) of each row; validation rows are query and gallery."""
+    frame = pd.DataFrame(rows, columns=["label", "split"])
+    names = [str(number) for number in range(len(frame))]
+    held_out = frame["split"] == "validation"
+    frame = frame.assign(sample_id=range(1, len(frame) + 1), image_key=names, sha256=names, path=names)
+    frame = frame.assign(category=None, sequence=None, is_query=held_out, is_gallery=held_out)
+    frame = frame.assign(x_1=None, y_1=None, x_2=None, y_2=None)
+    return as_manifest(frame.assign(**columns))
+
+
+TRAIN = [("a", "train"), ("a", "train"), ("b", "train"), ("b", "train")]
+VALIDATION = [("x", "validation"), ("x", "validation"), ("y", "validation"), ("y", "validation")]
+
+
+def short(problems: list[Problem]) -> list[tuple[str, str]]:
+    assert all(problem.row == 0 and problem.message and problem.remedy for problem in problems)
+    return [(problem.column, problem.severity) for problem in problems]
+
+
+def test_a_sound_split() -> None:
+    assert preflight(manifest(TRAIN + VALIDATION), RECIPE) == []
+
+
+def test_too_few_training_labels() -> None:
+    one = [("a", "train"), ("a", "train"), ("b", "train")]
+    assert short(preflight(manifest(one + VALIDATION), RECIPE)) == [("label", "error"), ("label", "warning")]
+    assert short(preflight(manifest(VALIDATION), RECIPE)) == [("label", "error")]
+    many = Recipe(sampler=BalancedSampler(labels=16))
+    problems = preflight(manifest(TRAIN + VALIDATION), many)
+    assert short(problems) == [("label", "error")]
+    assert "16 labels into a batch; the train split has 2" in problems[0].message
+    assert preflight(manifest(TRAIN + VALIDATION), Recipe(sampler=ShuffleSampler())) == []
+
+
+def test_no_validation_or_none_that_matches() -> None:
+    assert short(preflight(manifest(TRAIN), RECIPE)) == [("split", "error")]
+    lonely = [("x", "validation"), ("y", "validation")]
+    assert short(preflight(manifest(TRAIN + lonely), RECIPE)) == [("is_gallery", "error")]
+    assert short(preflight(manifest([*TRAIN, *VALIDATION, ("z", "validation")]), RECIPE)) == [("is_gallery", "warning")]
+
+
+def test_a_copy_or_a_burst_is_no_match() -> None:
+    rows = [*TRAIN, ("x", "validation"), ("x", "validation")]
+    copies = manifest(rows, sha256=["1", "2", "3", "4", "same", "same"])
+    assert short(preflight(copies, RECIPE)) == [("is_gallery", "error")]
+    burst = manifest(rows, sequence=[None, None, None, None, "s", "s"])
+    assert short(preflight(burst, RECIPE)) == [("is_gallery", "error")]
+
+
+def test_leaks() -> None:
+    shared = manifest([*TRAIN, *VALIDATION, ("a", "validation"), ("a", "validation")])
+    assert short(preflight(shared, RECIPE)) == [("split", "error")]
+    assert short(preflight(shared, RECIPE, shared_labels="warning")) == [("split", "warning")]
+    copied = manifest(TRAIN + VALIDATION, sha256=["1", "2", "3", "4", "1", "6", "7", "8"])
+    problems = preflight(copied, RECIPE)
+    assert short(problems) == [("path", "error")]
+    assert "1 validation samples" in problems[0].message
+
+
+def test_long_lists_of_names_are_cut() -> None:
+    singles = [(f"single{number}", "train") for number in range(9)]
+    problems = preflight(manifest(TRAIN + singles + VALIDATION), RECIPE)
+    assert "and 4 more" in problems[0].message
