@@ -1,6 +1,5 @@
 """The shapes of the REST API."""
 
-import math
 from typing import Any
 
 from django.urls import reverse
@@ -222,11 +221,6 @@ class SearchRequest(SearchCommon):
     image = serializers.JSONField(required=False)
     vector = serializers.ListField(child=serializers.FloatField(), required=False, min_length=1, max_length=4096)
     space = serializers.CharField(required=False, max_length=64, help_text="The space that came with the vector")
-
-    def validate_vector(self, vector: list[float]) -> list[float]:
-        if not all(map(math.isfinite, vector)):
-            raise serializers.ValidationError("Every number must be finite.")
-        return vector
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "vector" in attrs and "image" in attrs:

@@ -37,6 +37,7 @@ class EmbeddingsView(APIView):
         request={"application/json": EmbeddingRequest, "multipart/form-data": EmbeddingUpload},
         responses=EmbeddingAnswer,
         operation_id="embeddings_create",
+        tags=["inference"],
     )
     def post(self, request: Request) -> Response:
         """Embeds up to 32 images. The vectors are of unit length: their dot product is the cosine similarity."""
@@ -77,10 +78,11 @@ class SearchView(APIView):
         request={"application/json": SearchRequest, "multipart/form-data": SearchUpload},
         responses=SearchAnswer,
         operation_id="search_create",
+        tags=["inference"],
     )
     def post(self, request: Request) -> Response:
         """Finds the samples nearest to an image, or to a vector of the same space, nearest first."""
-        form = SearchRequest(data=request.data)
+        form = (SearchUpload if "image" in request.FILES else SearchRequest)(data=request.data)
         form.is_valid(raise_exception=True)
         values = form.validated_data
         version = version_named(request, values["model"])

@@ -110,15 +110,23 @@ class ReadOnly(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Generi
 
 
 def documented(view: type[ReadOnly]) -> type[ReadOnly]:
-    """Names a list's filters in the OpenAPI schema."""
+    """Groups a view's operations under its noun in the OpenAPI schema, describes them, and names its filters."""
+    noun = view.__name__.removesuffix("ViewSet")
     parameters = [
         OpenApiParameter(name, bool if known.parse is parse_flag else known.type, enum=known.enum or None)
         for name, known in view.filters.items()
     ]
-    return extend_schema_view(list=extend_schema(parameters=parameters))(view)
+    view = extend_schema_view(
+        list=extend_schema(parameters=parameters, description=f"{view.__doc__} Page by page, by id."),
+        retrieve=extend_schema(description=f"One {noun.lower()} by its id."),
+    )(view)
+    return extend_schema(tags=[f"{noun}s".lower()])(view)
 
 
+@documented
 class DatasetViewSet(ReadOnly):
+    """The datasets that you are a member of."""
+
     serializer_class = DatasetSerializer
     queryset = Dataset.objects.none()
 
@@ -128,6 +136,8 @@ class DatasetViewSet(ReadOnly):
 
 @documented
 class LabelViewSet(ReadOnly):
+    """The labels of your datasets."""
+
     serializer_class = LabelSerializer
     queryset = Label.objects.none()
     filters = {"dataset": DATASET, "category": Filter("category__name")}
@@ -139,6 +149,8 @@ class LabelViewSet(ReadOnly):
 
 @documented
 class SampleViewSet(ReadOnly):
+    """The samples of your datasets: photos, or boxes in photos."""
+
     serializer_class = SampleSerializer
     queryset = Sample.objects.none()
     scopes = {"PATCH": "annotate"}
@@ -168,6 +180,8 @@ class SampleViewSet(ReadOnly):
 
 @documented
 class ModelViewSet(ReadOnly):
+    """The models of your datasets, with their versions and aliases."""
+
     serializer_class = ModelSerializer
     queryset = Model.objects.none()
     filters = {"dataset": DATASET, "name": Filter("name")}
@@ -178,6 +192,8 @@ class ModelViewSet(ReadOnly):
 
 @documented
 class RunViewSet(ReadOnly):
+    """The trainings in your datasets."""
+
     serializer_class = RunSerializer
     queryset = Run.objects.none()
     filters = {"dataset": DATASET}
@@ -188,6 +204,8 @@ class RunViewSet(ReadOnly):
 
 @documented
 class JobViewSet(ReadOnly):
+    """Long work: your own, and that in your datasets."""
+
     serializer_class = JobSerializer
     queryset = Job.objects.none()
     scopes = {"POST": "manage"}

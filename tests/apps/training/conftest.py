@@ -20,7 +20,7 @@ TRAIN_LABELS, VALIDATION_LABELS, PHOTOS = 12, 6, 5
 SMALL = Recipe(
     steps=40,
     validate_every=20,
-    checkpoint_every=5,
+    checkpoint_every=10,
     log_every=1,
     workers=1,
     extractor=ResNet(dimension=32),

@@ -142,7 +142,7 @@ def test_a_photo_that_is_gone_fails_the_run_by_name(snapshot: Snapshot, manager:
 class Bench:
     """Runs jobs in processes of their own, on the test's database and files."""
 
-    def wait(self, job: Job, seconds: float = 240) -> Job:
+    def wait(self, job: Job, seconds: float = 400) -> Job:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             tasks.kick()
@@ -166,7 +166,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def bench(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """For tests marked `django_db(transaction=True)`: other processes must see what they write."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # sums in one order, however many cores are free
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.apps.training.settings")
     monkeypatch.setenv("KINDRED_TEST_DATABASE", str(connection.settings_dict["NAME"]))
     monkeypatch.setenv("KINDRED_TEST_FILES", str(settings.MEDIA_ROOT))
@@ -179,6 +181,7 @@ def bench(transactional_db: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
 def test_train_kill_resume_report_publish(bench: Bench, snapshot: Snapshot, manager: User, client: Client) -> None:
     """The whole way in real processes; a run killed in mid-training ends with the metrics of an undisturbed one."""
     calm = run_create(snapshot=snapshot, preset="", recipe=SMALL, name="calm", user=manager)
@@ -223,6 +226,7 @@ def test_train_kill_resume_report_publish(bench: Bench, snapshot: Snapshot, mana
 
 
 @pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
 def test_cancelled_in_mid_training(bench: Bench, snapshot: Snapshot, manager: User) -> None:
     from apps.jobs.services import job_cancel
 

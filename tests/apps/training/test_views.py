@@ -30,9 +30,9 @@ def client(client_for: ClientFor, manager: User) -> Client:
     return client_for(manager)
 
 
-def fields(recipe: Recipe, snapshot: Snapshot | None = None, **changes: Any) -> dict[str, Any]:
+def fields(shown_recipe: Recipe, snapshot: Snapshot | None = None, **changes: Any) -> dict[str, Any]:
     """What the form sends for a recipe that was shown, with some fields changed."""
-    shown = RunForm.initial_for(recipe, "quick")
+    shown = RunForm.initial_for(shown_recipe, "quick")
     data = {"name": "", "snapshot": snapshot.pk if snapshot else "now", **shown, **changes}
     return {name: value for name, value in data.items() if value is not None}
 
