@@ -36,6 +36,7 @@ from kindred import postgres  # noqa: E402
 
 def pytest_configure() -> None:
     # A test database is made anew each time: nothing of it need survive a power cut.
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     postgres.ensure_running(options=["-c", "fsync=off", "-c", "full_page_writes=off"])
 
 

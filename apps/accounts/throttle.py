@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_ipv46_address
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -16,9 +18,18 @@ def address_of(request: HttpRequest) -> str | None:
     """The visitor's address. Of X-Forwarded-For only what our own proxies wrote is believed (settings.PROXIES)."""
     if settings.PROXIES:
         hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
-        if len(hops) >= settings.PROXIES:
-            return hops[-settings.PROXIES] or None
-    return request.META.get("REMOTE_ADDR") or None
+        if len(hops) >= settings.PROXIES and is_valid_address(hops[-settings.PROXIES]):
+            return hops[-settings.PROXIES]
+    address: str = request.META.get("REMOTE_ADDR", "")
+    return address or None
+
+
+def is_valid_address(text: str) -> bool:
+    try:
+        validate_ipv46_address(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def is_full(*, username: str, address: str | None) -> bool:

@@ -4,6 +4,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
@@ -47,6 +48,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
         "form": form,
         "secret": secret,
         "tokens": ApiToken.objects.filter(user=mine(request), revoked_at=None).order_by("-pk"),
+        "now": timezone.now(),
         "site_url": request.build_absolute_uri("/").rstrip("/"),
     }
     return render(request, "accounts/tokens.html", context, status=200 if secret or not form.errors else 422)

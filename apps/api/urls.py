@@ -2,7 +2,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path, re_path
 from rest_framework.routers import SimpleRouter
 
-from apps.api.docs import DocsScriptView, DocsView, SchemaView
+from apps.api.docs import DocsView, SchemaView
 from apps.api.problems import not_found
 from apps.api.views import inference, resources
 
@@ -28,6 +28,5 @@ urlpatterns = [
     path("v1/", include(v1)),
     path("schema/", SchemaView.as_view(), name="schema"),
     path("docs/", DocsView.as_view(), name="docs"),
-    path("docs/start.js", DocsScriptView.as_view(), name="docs_script"),
     re_path(r"^(?P<path>.*)$", login_not_required(not_found)),
 ]

@@ -29,8 +29,12 @@ class RunForm(forms.Form):
     dimension = forms.IntegerField(min_value=1, max_value=4096, help_text="Length of an embedding.")
     loss = forms.ChoiceField(choices=LOSSES)
     lr = forms.FloatField(min_value=1e-9, max_value=10, label="Learning rate", help_text="At its peak.")
-    labels = forms.IntegerField(min_value=2, max_value=4096, required=False, label="Labels in a batch")
-    instances = forms.IntegerField(min_value=2, max_value=4096, required=False, label="Samples of each label")
+    labels = forms.IntegerField(
+        min_value=2, max_value=4096, required=False, label="Labels in a batch", help_text="Of balanced batches."
+    )
+    instances = forms.IntegerField(
+        min_value=2, max_value=4096, required=False, label="Samples of each label", help_text="Of balanced batches."
+    )
     seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, help_text="Same seed, same data, same CPU: same model.")
     recipe = forms.CharField(
         max_length=recipes.MAX_TEXT,

@@ -23,7 +23,7 @@ CHARTS: Mapping[str, tuple[str, ...]] = {
     "validation": METRICS,
     "speed": ("images_per_second",),
 }
-UNITS = {"images_per_second": "images/s"} | dict.fromkeys(METRICS, "%")
+UNITS = dict.fromkeys(METRICS, "%")
 
 # Training on two CPU cores, ResNet-18 from scratch at 96 pixels; other networks by their share of the work.
 IMAGES_PER_SECOND = 80.0
@@ -39,7 +39,7 @@ class PresetCard:
     text: str
     recipe: Recipe
     images: int
-    seconds: float
+    seconds: int
 
 
 def run_list(*, user: User, dataset_id: int | None = None) -> RunQuerySet:
@@ -63,10 +63,12 @@ def recipe_images(recipe: Recipe) -> int:
             return recipe.steps * recipe.sampler.batch_size
 
 
-def recipe_seconds(recipe: Recipe) -> float:
-    """A rough guess of the seconds on two CPU cores; an accelerator takes a small part of that."""
+def recipe_seconds(recipe: Recipe) -> int:
+    """A rough guess of the seconds on two CPU cores, rounded as such; an accelerator takes a small part of that."""
     pixels = (recipe.preprocess.size / 96) ** 2
-    return recipe_images(recipe) * pixels * ARCH_COST[recipe.extractor.arch] / IMAGES_PER_SECOND
+    seconds = recipe_images(recipe) * pixels * ARCH_COST[recipe.extractor.arch] / IMAGES_PER_SECOND
+    step = 10 if seconds < 120 else 60 if seconds < 3600 else 600
+    return max(1, round(seconds / step)) * step
 
 
 def preset_cards() -> list[PresetCard]:
@@ -107,9 +109,16 @@ def figure_rows(
     Figures are shares, 0..1; `points` is the difference in percentage points as text, such as "+12.5".
     """
     rows = []
-    for name in names if names is not None else trained:
+    for name in names if names is not None else sorted(trained, key=metric_place):
         value, before = trained.get(name), untrained.get(name)
         delta = None if value is None or before is None else value - before
         points = "" if delta is None else f"{100 * delta:+.1f}"
         rows.append({"name": name, "trained": value, "untrained": before, "delta": delta, "points": points})
     return rows
+
+
+def metric_place(name: str) -> tuple[int, int]:
+    """Sorts metrics as the site explains them, small k first. (A JSON column does not keep an order.)"""
+    kinds = list(metrics.LABELS)
+    kind, _, k = name.partition("@")
+    return kinds.index(kind) if kind in kinds else len(kinds), int(k) if k.isdecimal() else 1000

@@ -24,6 +24,7 @@ from mlcore.config import PRESETS, Recipe
 
 PAGE_SIZE = 50
 DEFAULT_PRESET = "standard"
+LOG_LINES = 14
 
 
 @require_GET
@@ -159,7 +160,10 @@ def _new_context(form: RunForm, snapshot: Snapshot | None, recipe: Recipe | None
         "dataset": dataset,
         "tab": "runs",
         "cards": selectors.preset_cards(),
-        "breadcrumbs": [("Runs", f"{reverse('training:list')}?dataset={dataset.pk}")],
+        "breadcrumbs": [
+            (dataset.name, reverse("datasets:detail", args=[dataset.pk])),
+            ("Runs", f"{reverse('training:list')}?dataset={dataset.pk}"),
+        ],
         "new_url": f"{reverse('training:new')}?dataset={dataset.pk}",
         "preview_url": f"{reverse('training:preview')}?dataset={dataset.pk}",
     }
@@ -196,6 +200,7 @@ def _live_context(request: HttpRequest, run: Run) -> dict[str, Any]:
         "evaluation": evaluation,
         "evaluation_job": evaluation_job if waiting or evaluation is None else None,
         "live": not run.job.is_final or waiting,
+        "log_end": "\n".join(run.job.log_tail.splitlines()[-LOG_LINES:]),
         "succeeded": run.job.state == Job.State.SUCCEEDED,
         "may_publish": can_publish
         and Dataset.objects.for_user(_user(request), Role.MANAGER).filter(pk=run.dataset_id).exists(),

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ def stop() -> bool:
     if settings.DATABASE_URL or not base_dir().is_dir():
         return False
     with _lock():
-        if not (pgdata_dir() / "postmaster.pid").exists():
+        if _socket_found() is None:
             return False
         arguments = ["-D", str(pgdata_dir()), "-w", "-t", str(STOP_SECONDS)]
         if _run("pg_ctl", "stop", "-m", "fast", *arguments).returncode != 0:
@@ -168,6 +168,7 @@ def _start(options: Sequence[str]) -> Path:
     else:
         folders.private_dir_make(settings.RUNTIME_DIR)
         folders.private_dir_make(place)
+    _zombie_clear(pgdata / "postmaster.pid", place)
     server = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={place}", *options]
     log = pgdata / "log"
     quoted = " ".join(f'"{word}"' for word in server)
@@ -177,6 +178,20 @@ def _start(options: Sequence[str]) -> Path:
         tail = log.read_text(errors="replace")[-2000:] if log.exists() else ""
         raise PostgresError(f"Embedded Postgres did not start: {started.stdout}\n{tail}")
     return found
+
+
+def _zombie_clear(pid_file: Path, place: Path) -> None:
+    """Lets a new server start where a killed one is a zombie still: under a first process that reaps none, or late.
+
+    Postgres takes a zombie for alive. A number that no process can have makes it go on to its other check: whether any
+    process of the dead server still holds its shared memory.
+    """
+    with suppress(OSError):
+        pid, _, rest = pid_file.read_text().partition("\n")
+        if Path(f"/proc/{int(pid)}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            pid_file.write_text(f"{2**30}\n{rest}")
+            for path in place.glob(".s.PGSQL.*"):
+                path.unlink()
 
 
 def _lead_to(found: Path) -> None:

@@ -4,7 +4,7 @@ import pandas as pd
 from django.core.files.storage import default_storage
 from django.db.models import Count, F, Q, QuerySet
 
-from apps.datasets.models import Dataset, Image, Sample, Snapshot, Split
+from apps.datasets.models import Dataset, Image, Sample, Snapshot
 from mlcore.manifest import COLUMNS, read_manifest
 from mlcore.table import OPTIONAL, REQUIRED, Problem, escape_cell
 
@@ -57,32 +57,23 @@ def snapshot_warnings(*, dataset: Dataset) -> list[Problem]:
     samples = Sample.objects.filter(dataset=dataset)
     left_out = samples.aggregate(unlabelled=Count("pk", filter=Q(label=None)), nowhere=Count("pk", filter=Q(split="")))
     usable = samples.filter(label__isnull=False).exclude(split="")
-    per_label = (
-        usable.order_by()
-        .values("label")
-        .annotate(
-            count=Count("pk"),
-            train=Count("pk", filter=Q(split=Split.TRAIN)),
-            validation=Count("pk", filter=Q(split=Split.VALIDATION)),
-        )
-    )
-    labels = per_label.aggregate(
-        both=Count("label", filter=Q(train__gt=0, validation__gt=0)),
-        single=Count("label", filter=Q(count=1)),
-        train=Count("label", filter=Q(train__gt=0)),
-        validation=Count("label", filter=Q(validation__gt=0)),
-    )
+    per_label: dict[int, dict[str, int]] = {}
+    for label, split, count in usable.order_by().values_list("label", "split").annotate(Count("pk")):
+        per_label.setdefault(label, {})[split] = count
+    splits = per_label.values()
+    both = sum(len(counts) > 1 for counts in splits)
+    single = sum(sum(counts.values()) == 1 for counts in splits)
     found = [
         (left_out["unlabelled"], "label", "{:,} samples have no label and are left out.", "Label them in the grid."),
         (left_out["nowhere"], "split", "{:,} samples are in no split and are left out.", "Give them one in the grid."),
-        (labels["both"], "split", "{:,} labels are in both splits.", "Put all samples of a label into one split."),
-        (labels["single"], "label", "{:,} labels have one sample, from which little can be learned.", "Add photos."),
+        (both, "split", "{:,} labels are in both splits.", "Put all samples of a label into one split."),
+        (single, "label", "{:,} labels have one sample, from which little can be learned.", "Add photos."),
     ]
     problems = [
         Problem(0, column, text.format(count), remedy, "warning") for count, column, text, remedy in found if count
     ]
     for split, what in (("train", "learn from"), ("validation", "be measured on")):
-        if not labels[split]:
+        if not any(split in counts for counts in splits):
             text = f"The {split} split is empty: a model has nothing to {what}."
             problems.append(Problem(0, "split", text, f"Move some labels to {split}.", "warning"))
     return problems

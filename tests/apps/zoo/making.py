@@ -1,4 +1,4 @@
-"""What the tests of the zoo and of the search are about: small drawn datasets, and a real network with random weights."""
+"""What the tests of the zoo and the search are about: small drawn datasets, a real network with random weights."""
 
 import hashlib
 import io

@@ -90,11 +90,11 @@ def test_the_actions_call_the_services(admin: Client, version: ModelVersion, use
     both = {"_selected_action": [version.pk, second.pk]}
     services.version_publish(version=version, user=user)
     answer = admin.post(reverse(VERSIONS), {"action": "publish", **both}, follow=True).content.decode()
-    assert "shapes v1 is published already." in answer
-    assert "shapes v2: published." in answer
+    assert "Shapes v1 is published already." in answer
+    assert "Shapes v2: published." in answer
     services.alias_set(model=version.model, name="champion", version=version, user=user)
     answer = admin.post(reverse(VERSIONS), {"action": "retire", **both}, follow=True).content.decode()
-    assert "shapes v1 is in use as champion." in answer
+    assert "Shapes v1 is in use as champion." in answer
     assert list(ModelVersion.objects.order_by("pk").values_list("state", flat=True)) == [State.PUBLISHED, State.RETIRED]
 
 

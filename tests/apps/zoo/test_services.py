@@ -6,6 +6,7 @@ import pickle
 import threading
 
 import pytest
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
 
@@ -40,8 +41,7 @@ def test_create_from_a_folder_of_the_storage_gives_the_next_number(version: Mode
 
 def test_create_replaces_what_a_broken_off_attempt_left(model: Model, user: User) -> None:
     key = f"models/{model.pk}/1/weights.safetensors"
-    with default_storage.open(key, "wb") as file:
-        file.write(b"half")
+    default_storage.save(key, ContentFile(b"half"))
     version = make_version(model, user)
     assert folder_read(version.folder_key) == model_files()
 
