@@ -196,7 +196,7 @@ class SearchCommon(serializers.Serializer[Any]):
         required=False, max_length=200, help_text="Only samples of this label"
     )
     box = serializers.ListField(
-        child=serializers.IntegerField(min_value=0, max_value=2**31 - 1),
+        child=serializers.IntegerField(min_value=0, max_value=1_000_000),
         required=False,
         min_length=4,
         max_length=4,
