@@ -16,10 +16,11 @@ KEPT = timedelta(days=1)
 
 def address_of(request: HttpRequest) -> str | None:
     """The visitor's address. Of X-Forwarded-For only what our own proxies wrote is believed (settings.PROXIES)."""
-    if settings.PROXIES:
+    proxies: int = settings.PROXIES
+    if proxies:
         hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
-        if len(hops) >= settings.PROXIES and is_valid_address(hops[-settings.PROXIES]):
-            return hops[-settings.PROXIES]
+        if len(hops) >= proxies and is_valid_address(hops[-proxies]):
+            return hops[-proxies]
     address: str = request.META.get("REMOTE_ADDR", "")
     return address or None
 

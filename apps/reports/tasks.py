@@ -1,6 +1,7 @@
 """The evaluation of a run's model, as a job. Runs in a process of its own, which alone loads torch."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,8 @@ def evaluate_job(context: JobContext) -> dict[str, Any]:
         raise BadInput(error.message, remedy=" ".join(error.problems)) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            folder.parent.rmdir()
 
 
 def report_write(context: JobContext, run: Run, rows: pd.DataFrame, report: Report) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class RunForm(forms.Form):
         max_length=recipes.MAX_TEXT,
         widget=forms.Textarea(attrs={"rows": 30, "class": "mono", "spellcheck": "false"}),
         label="The complete recipe",
-        help_text="YAML or JSON. What is changed here counts over the knobs above.",
+        help_text="YAML or JSON. A change here turns the knobs above, and they change it.",
     )
     base = forms.CharField(max_length=recipes.MAX_TEXT, widget=forms.HiddenInput)
     base_preset = forms.CharField(max_length=32, widget=forms.HiddenInput)
@@ -71,7 +71,7 @@ class RunForm(forms.Form):
                 self.resolved = self.resolve(data)
             except recipes.RecipeError as error:
                 self.recipe_problems = error.problems
-                self.add_error("recipe", "The recipe has faults; they are listed below.")
+                self.add_error("recipe", "The recipe has faults; they are listed above.")
         return data
 
     def resolve(self, data: dict[str, Any]) -> Recipe:

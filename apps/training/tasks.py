@@ -1,6 +1,7 @@
 """The training itself, as a job. Runs in a process of its own, which alone loads torch."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,10 @@ def train_job(context: JobContext) -> dict[str, Any]:
     except InputError as error:
         raise BadInput(error.message, remedy=" ".join(error.problems)) from error
     finally:
+        # Not the whole of `work`: whoever replaced this attempt works there too.
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            work.rmdir()
 
 
 def run_finish(context: JobContext, run: Run, result: TrainResult) -> dict[str, Any]:

@@ -99,7 +99,7 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "kindred.urls"
 WSGI_APPLICATION = "kindred.wsgi.application"
-TEMPLATES = [
+TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [ROOT / "templates"],
@@ -114,6 +114,12 @@ TEMPLATES = [
         },
     }
 ]
+if DEBUG:  # read again at every request: `make dev` shows a changed page at once
+    TEMPLATES[0]["APP_DIRS"] = False
+    TEMPLATES[0]["OPTIONS"]["loaders"] = [
+        "django.template.loaders.filesystem.Loader",
+        "django.template.loaders.app_directories.Loader",
+    ]
 LANGUAGE_CODE = "en"
 TIME_ZONE = env.str("TZ", default="UTC")
 USE_TZ = True

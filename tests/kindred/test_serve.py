@@ -36,7 +36,7 @@ class Serve:
             self.port = probe.getsockname()[1]
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("KINDRED_")},
-            "DJANGO_SETTINGS_MODULE": "tests.apps.jobs.settings",
+            "DJANGO_SETTINGS_MODULE": "tests.kindred.serve_settings",
             "KINDRED_DATA_DIR": str(data_dir),
             "PORT": str(self.port),
             "WEB_WORKERS": "1",

@@ -23,6 +23,7 @@ from apps.datasets.services import (
     snapshot_create,
 )
 from apps.datasets.sources import StorageSource
+from apps.jobs.models import Job
 from apps.jobs.services import job_submit
 from apps.training.models import Run
 from mlcore.manifest import COLUMNS, read_manifest
@@ -224,7 +225,8 @@ def test_a_dataset_is_kept_while_work_runs_on_it(filled: Dataset, user: User) ->
 
 def test_a_dataset_is_kept_as_long_as_something_names_it(filled: Dataset, user: User) -> None:
     snapshot = snapshot_create(dataset=filled, user=user)
-    run = Run.objects.create(dataset=filled, snapshot=snapshot, name="Run", preset="quick", recipe={})
+    job = Job.objects.create(kind="train", title="Train", state="succeeded", dataset=filled)
+    run = Run.objects.create(dataset=filled, snapshot=snapshot, job=job, name="Run", preset="quick", recipe={})
     with pytest.raises(Conflict, match="still needed by runs"):
         dataset_delete(dataset=filled)
     assert Sample.objects.filter(dataset=filled).count() == 8  # all or nothing
