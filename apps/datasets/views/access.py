@@ -7,7 +7,6 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 
 from apps.accounts.models import Role, User
-from apps.core.errors import Forbidden
 from apps.datasets import selectors
 from apps.datasets.models import Dataset
 
@@ -39,9 +38,3 @@ def page(request: HttpRequest, dataset: Dataset, tab: str, *crumbs: tuple[str, s
             *crumbs,
         ],
     }
-
-
-def require_form(is_valid: bool, errors: Any) -> None:
-    """For forms whose fields a person cannot fill in wrongly by hand: what is left is a request made up."""
-    if not is_valid:
-        raise Forbidden(f"The form was not understood: {errors.as_text()}")

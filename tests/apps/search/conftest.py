@@ -57,8 +57,9 @@ def indexed(version: ModelVersion, user: User) -> ModelVersion:
 class Process:
     """`manage.py inference` on the test's own database, files and socket."""
 
-    def __init__(self, socket: Path, **environment: str) -> None:
+    def __init__(self, socket: Path, files: Path, **environment: str) -> None:
         self.socket = socket
+        self.files = files
         self.environment = environment
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -68,7 +69,7 @@ class Process:
             "PYTHONPATH": f"{site.ROOT / 'platform'}{os.pathsep}{site.ROOT}",
             "DJANGO_SETTINGS_MODULE": "tests.apps.search.settings",
             "KINDRED_TEST_DATABASE": str(connection.settings_dict["NAME"]),
-            "KINDRED_TEST_FILES": str(site.STORAGES["default"]["OPTIONS"]["location"]),
+            "KINDRED_TEST_FILES": str(self.files),
             "KINDRED_TEST_SOCKET": str(self.socket),
             "KINDRED_LOG_LEVEL": "WARNING",
             **self.environment,
@@ -84,6 +85,10 @@ class Process:
                 assert time.monotonic() < end, "it did not start"
                 time.sleep(0.1)
 
+    def running(self) -> "Process":
+        """Starts it unless it runs already."""
+        return self if self.process is not None and self.process.poll() is None else self.start()
+
     def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
         assert self.process is not None
         if self.process.poll() is None:
@@ -93,16 +98,34 @@ class Process:
 
 @pytest.fixture
 def socket_path(settings: Any) -> Iterator[Path]:
-    """A short path of the test's own, which the client uses."""
+    """A short path of the test's own, where nobody listens, which the client uses."""
     with tempfile.TemporaryDirectory(prefix="kd-") as folder:
         settings.INFERENCE_SOCKET = Path(folder) / "inference.sock"
         settings.INFERENCE_URL = ""
         yield settings.INFERENCE_SOCKET
 
 
+@pytest.fixture(scope="session")
+def shared_process() -> Iterator[Process]:
+    """One process for all tests, for its start takes seconds. Rows are never numbered twice, so nothing is mixed up."""
+    with tempfile.TemporaryDirectory(prefix="kd-") as folder:
+        process = Process(Path(folder) / "inference.sock", Path(folder) / "files")
+        yield process
+        if process.process is not None:
+            process.stop()
+
+
+@pytest.fixture(autouse=True)
+def site_settings(site_settings: None, settings: Any, request: pytest.FixtureRequest) -> None:
+    """The files of tests with the inference process lie where that looks for them."""
+    if "inference" in request.fixturenames:
+        files = request.getfixturevalue("shared_process").files
+        default = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": files}}
+        settings.STORAGES = {**settings.STORAGES, "default": default}
+
+
 @pytest.fixture
-def inference(socket_path: Path) -> Iterator[Process]:
-    """For tests marked `django_db(transaction=True)`: the process sees only what is committed."""
-    process = Process(socket_path).start()
-    yield process
-    process.stop()
+def inference(shared_process: Process, settings: Any) -> Process:
+    """Running. For tests marked `django_db(transaction=True)`: the process sees only what is committed."""
+    settings.INFERENCE_SOCKET, settings.INFERENCE_URL = shared_process.socket, ""
+    return shared_process.running()

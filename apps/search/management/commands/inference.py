@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import signal
+import sys
 from typing import Any
 
 import uvicorn
@@ -30,6 +32,9 @@ class Command(BaseCommand):
         config = uvicorn.Config(
             build_app(), log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_SECONDS, lifespan="on"
         )
+        # uvicorn ends its serving, then raises the signal again: as an exception, so that the socket is tidied away.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
         try:
             uvicorn.Server(config).run(sockets=[listener])
         finally:
