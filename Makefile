@@ -45,7 +45,7 @@ check: $(STAMP) ## lint, format, types, layers, templates, migrations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/djhtml --check templates
-	PYTHONPATH=platform:. $(BIN)/lint-imports --no-color
+	PYTHONPATH=platform:. $(BIN)/lint-imports --no-logo
 	$(BIN)/mypy $(TYPED)
 	$(MANAGE) makemigrations --check --dry-run
 

@@ -56,7 +56,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def site_settings(settings: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+def site_settings(
+    settings: Any, tmp_path: Path, request: pytest.FixtureRequest, django_db_blocker: Any
+) -> Iterator[None]:
     """Files go to the test's folder; static files keep their names; passwords are hashed quickly."""
     media_root = tmp_path / "files"
     settings.MEDIA_ROOT = media_root
@@ -67,7 +69,8 @@ def site_settings(settings: Any, tmp_path: Path, request: pytest.FixtureRequest)
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     yield
     if {"transactional_db", "live_server"} & set(request.fixturenames):
-        cache.clear()  # its table has no model, so nothing else empties it
+        with django_db_blocker.unblock():  # the test's own access may have ended by now
+            cache.clear()  # its table has no model, so nothing else empties it
 
 
 @pytest.fixture

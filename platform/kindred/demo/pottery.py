@@ -139,7 +139,8 @@ def glaze(rng: np.random.Generator) -> Callable[[Array, Array], Array]:
                 on = (h + 0.3 * np.sin(angle * around)) % 1 < width
         colour = np.where(on[:, None], colours[1], colours[0])
         ring = (height > band[0]) & (height < band[0] + 0.07)
-        return np.where(ring[:, None], colours[2], colour)
+        glazed: Array = np.where(ring[:, None], colours[2], colour)
+        return glazed
 
     return paint
 

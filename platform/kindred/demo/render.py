@@ -82,7 +82,8 @@ def backdrop(scene: Scene, width: int, height: int, horizon: int) -> Array:
             grain = np.where(table, 0, -0.08 * (((x * 6) % 1 < 0.04) | ((y * 6) % 1 < 0.04)))
     top = np.array(scene.table) * (0.82 + 0.35 * (y - horizon / height))[..., None]
     image = np.where(table[..., None], top, image)
-    return np.clip(image * (1 + grain[..., None]), 0, 1)
+    lit: Array = np.clip(image * (1 + grain[..., None]), 0, 1)
+    return lit
 
 
 def close_pinholes(image: Array, depth: Array) -> None:
