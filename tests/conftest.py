@@ -63,7 +63,7 @@ def site_settings(
     media_root = tmp_path / "files"
     settings.MEDIA_ROOT = media_root
     settings.STORAGES = {
-        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": media_root}},
+        "default": {"BACKEND": "apps.core.storage.DurableStorage", "OPTIONS": {"location": media_root}},
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -34,7 +34,9 @@ def version_named(request: Request, text: str) -> ModelVersion:
     """`name:3`, `name@alias` or `name`, whose champion is meant. 404 for what the caller may not see."""
     versions = ModelVersion.objects.for_user(caller(request)).select_related("model__dataset")
     name, colon, number = text.rpartition(":")
-    if colon and number.isdecimal():
+    if versions.filter(model__name=text).exists():  # a name may hold the marks
+        version = get_object_or_404(versions, model__name=text, aliases__name="champion")
+    elif colon and number.isdecimal():
         version = get_object_or_404(versions, model__name=name, number=int(number))
     else:
         name, _, alias = text.partition("@")

@@ -52,7 +52,7 @@ class SampleSerializer(serializers.ModelSerializer[Sample]):
         ]
 
     def get_thumbnail(self, sample: Sample) -> str:
-        return reverse("datasets:thumb", args=[sample.pk, 320])
+        return reverse("api:samples-thumbnail", args=[sample.pk])
 
 
 class SampleChange(serializers.Serializer[Any]):

@@ -1,5 +1,6 @@
 """Request ids, the content security policy, and errors as pages."""
 
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -58,6 +59,29 @@ def _known_user_id(request: HttpRequest) -> int | None:
     """Who asked, if the view wanted to know: this alone asks the database nothing."""
     user = getattr(request, "_cached_user", None) or request.__dict__.get("user")
     return user.pk if isinstance(user, AbstractBaseUser) and not isinstance(user, SimpleLazyObject) else None
+
+
+class BodyLimitMiddleware:
+    """Refuses a large body before anything reads it: the form parser would put it onto the disk, whoever sent it.
+
+    Imports of people who are signed in, and the API, which knows its caller before it reads, judge sizes themselves.
+    """
+
+    large = re.compile(r"^/datasets/\d+/imports/new$|^/api/v1/")
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        size = int(request.META.get("CONTENT_LENGTH") or 0)
+        if size > settings.MAX_BODY_BYTES and not self._may_be_large(request):
+            return HttpResponse("The request is too large.", status=413, content_type="text/plain")
+        return self.get_response(request)
+
+    def _may_be_large(self, request: HttpRequest) -> bool:
+        if not self.large.match(request.path):
+            return False
+        return request.path.startswith("/api/") or request.user.is_authenticated
 
 
 class ContentSecurityPolicyMiddleware:

@@ -47,29 +47,16 @@ def image_key(sha256: str) -> str:
 
 
 def photo_store(data: bytes, sha256: str) -> None:
-    """Keeps a photo under its hash. Writes nothing where it is whole already. Raises DiskFull.
-
-    A process that dies in the middle leaves a file that is too short under the right name: it is replaced here, before
-    any row names it.
-    """
+    """Keeps a photo under its hash. Writes nothing where it is already. Raises DiskFull."""
     key = image_key(sha256)
     with disk_full_explained():
         _write_once(key, data)
 
 
 def _write_once(key: str, data: bytes) -> None:
-    if default_storage.exists(key):
-        if default_storage.size(key) == len(data):
-            return
-        default_storage.delete(key)
-    try:
-        saved = default_storage.save(key, ContentFile(data))
-    except OSError:
-        # Whatever was written of it is not a photo; leave nothing behind.
-        with contextlib.suppress(OSError):
-            if default_storage.exists(key) and default_storage.size(key) != len(data):
-                default_storage.delete(key)
-        raise
+    if default_storage.exists(key):  # and what exists is whole: the storage names only complete files
+        return
+    saved = default_storage.save(key, ContentFile(data))
     if saved != key:  # somebody else wrote it meanwhile, and the storage gave ours another name
         default_storage.delete(saved)
 
@@ -84,7 +71,7 @@ def disk_full_explained() -> Iterator[None]:
             raise
         raise DiskFull(
             "There is no space left for these files.",
-            remedy="Free some space on the server's data disk, then try again. Nothing half written was kept.",
+            remedy="Free some space on the server's data disk, then try again. Nothing is half written.",
         ) from error
 
 

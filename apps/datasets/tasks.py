@@ -18,6 +18,7 @@ from apps.datasets.photos import PhotoFacts, photo_facts, photo_store
 from apps.datasets.selectors.imports import known_labels
 from apps.datasets.services.imports import Taken, import_chunk_add, upload_remove
 from apps.jobs.context import Cancelled, JobContext
+from apps.jobs.models import Job
 from mlcore.images import ImageProblem
 from mlcore.table import Problem
 
@@ -35,6 +36,7 @@ def import_job(context: JobContext) -> dict[str, Any]:
     dataset_import = Import.objects.select_related("dataset").get(pk=context.job.payload["import"])
     if not dataset_import.upload_key:  # an attempt before this one had come to the end
         return finished(dataset_import)
+    uploads_sweep(context)
     try:
         with default_storage.open(dataset_import.upload_key) as file:
             bring_in(context, dataset_import, file)
@@ -48,6 +50,16 @@ def import_job(context: JobContext) -> dict[str, Any]:
         raise
     _end(context, dataset_import)
     return finished(dataset_import)
+
+
+def uploads_sweep(context: JobContext) -> None:
+    """Removes what imports left that ended otherwise than here: cancelled in the queue, crashed for good."""
+    left = Import.objects.exclude(upload_key="").filter(job__state__in=Job.FINAL_STATES)
+    keys = list(left.values_list("upload_key", flat=True))
+    for key in keys:
+        upload_remove(key=key)
+    with context.fenced():
+        Import.objects.filter(upload_key__in=keys, job__state__in=Job.FINAL_STATES).update(upload_key="")
 
 
 def finished(dataset_import: Import) -> dict[str, Any]:
@@ -68,6 +80,7 @@ def refusal(errors: int, problems: Sequence[dict[str, Any]]) -> BadInput:
 
 def _end(context: JobContext, dataset_import: Import) -> None:
     """Writes the end of an import, whichever it was; then the upload is no longer needed."""
+    os.sync()  # its photos onto the disk, before what they came from goes
     key = dataset_import.upload_key
     dataset_import.upload_key = ""
     with context.fenced():

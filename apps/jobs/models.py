@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 class JobQuerySet(models.QuerySet["Job"]):
     def for_user(self, user: User) -> JobQuerySet:
-        """The jobs a person may see: their own, and those of datasets they are a member of."""
+        """The jobs a person may see: those of datasets they are a member of, and their own that are of none."""
         if user.is_superuser:
             return self
-        return self.filter(Q(owner=user) | Q(dataset__memberships__user=user)).distinct()
+        return self.filter(Q(owner=user, dataset=None) | Q(dataset__memberships__user=user)).distinct()
 
 
 class Job(models.Model):

@@ -12,11 +12,15 @@ from apps.zoo.models import ModelVersion
 
 
 @transaction.atomic
-def index_submit(*, version: ModelVersion, user: User, snapshot: Snapshot | None = None) -> Job:
+def index_submit(
+    *, version: ModelVersion, user: User, snapshot: Snapshot | None = None, then_champion: bool = False
+) -> Job:
     """Queues the building of a version's search index over the samples of a snapshot, by default its own.
 
     The present index, if any, serves until the new one is whole. While one is being built for the same snapshot, that
-    job is returned. Raises Forbidden below the role of a manager; BadInput for a snapshot of another dataset;
+    job is returned. `then_champion`: once it is whole, the version becomes its model's champion.
+
+    Raises Forbidden below the role of a manager; BadInput for a snapshot of another dataset;
     Conflict for a retired version.
     """
     locked = (
@@ -32,7 +36,9 @@ def index_submit(*, version: ModelVersion, user: User, snapshot: Snapshot | None
     if snapshot is not None and snapshot.dataset_id != dataset.pk:
         raise BadInput(f"{snapshot} is not of {dataset}.", remedy="Choose one of the dataset's own snapshots.")
     payload = {"version": locked.pk, "snapshot": snapshot_id}
-    waiting = Job.objects.filter(kind="index", payload=payload).exclude(state__in=Job.FINAL_STATES).first()
+    waiting = Job.objects.filter(kind="index", payload__contains=payload).exclude(state__in=Job.FINAL_STATES).first()
     if waiting is not None:
         return waiting
+    if then_champion:
+        payload["champion_by"] = user.pk
     return job_submit(kind="index", title=f"Index {locked}", payload=payload, owner=user, dataset=dataset)

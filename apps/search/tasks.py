@@ -13,7 +13,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from numpy.typing import NDArray
 
-from apps.core.errors import BadInput
+from apps.accounts.models import User
+from apps.core.errors import BadInput, KindredError
 from apps.datasets.models import Snapshot
 from apps.datasets.photos import disk_full_explained
 from apps.datasets.selectors.snapshots import manifest_read
@@ -22,6 +23,7 @@ from apps.jobs.context import JobContext
 from apps.search.models import EmbeddingSet, Index
 from apps.zoo.files import folder_read
 from apps.zoo.models import ModelVersion
+from apps.zoo.services import CHAMPION, alias_set
 from mlcore.embed import Stopped, embed_manifest
 from mlcore.engine import pick_device
 from mlcore.errors import InputError
@@ -110,6 +112,7 @@ def _index(context: JobContext, version: ModelVersion, embeddings: EmbeddingSet)
     _write(folder_key, files)
     context.check()
     with context.fenced():
+        _champion_set(context, version)
         # Two jobs of one version flip one after the other, or the constraint of one active index would fail the second.
         ModelVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
         Index.objects.filter(version=version, is_active=True).update(is_active=False)
@@ -124,6 +127,19 @@ def _index(context: JobContext, version: ModelVersion, embeddings: EmbeddingSet)
         )
     _sweep(context, version)
     return _result(index)
+
+
+def _champion_set(context: JobContext, version: ModelVersion) -> None:
+    """Moves `champion` to the version if the job was asked to. Inside the fence that flips the index."""
+    user = User.objects.filter(pk=context.job.payload.get("champion_by")).first()
+    if user is None:
+        return
+    try:
+        alias_set(model=version.model, name=CHAMPION, version=version, user=user)
+    except (
+        KindredError
+    ) as error:  # retired meanwhile, or the person is no manager any more: the index stands all the same
+        context.log(f"It did not become the champion: {error.detail}")
 
 
 def _result(index: Index) -> dict[str, Any]:

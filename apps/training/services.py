@@ -1,5 +1,7 @@
 """Starting a run and publishing what it made."""
 
+import re
+
 import pandas as pd
 from django.db import transaction
 
@@ -94,7 +96,7 @@ def run_create(*, snapshot: Snapshot, preset: str, recipe: Recipe | None, name: 
 
 @transaction.atomic
 def run_publish(*, run: Run, user: User, model_name: str | None = None) -> ModelVersion:
-    """Puts a finished run's model into the zoo as a published version, makes it the champion, submits its index.
+    """Puts a finished run's model into the zoo as a published version, submits its index; then it is the champion.
 
     The model's name is the dataset's unless given; an existing one of the same dataset gets a new version.
     Raises Forbidden below the role of a manager; BadInput for a run that is unfinished or already published, or for
@@ -110,13 +112,20 @@ def run_publish(*, run: Run, user: User, model_name: str | None = None) -> Model
             remedy="Publish it once the training has succeeded.",
         )
     name = (model_name or "").strip()[:120] or run.dataset.name
+    if re.search(r"@|:\d+$", name):
+        raise BadInput(
+            f"{name!r} reads like a version or an alias of a model.", remedy="Choose a name without @ and :number."
+        )
     model, _ = Model.objects.get_or_create(name=name, defaults={"dataset": run.dataset})
     if model.dataset_id != run.dataset_id:
         raise BadInput(f"The name {name!r} belongs to a model of another dataset.", remedy="Choose another name.")
     version = version_create(model=model, snapshot=run.snapshot, folder=run.folder_key, metrics=run.metrics, user=user)
     version_publish(version=version, user=user)
-    alias_set(model=model, name=CHAMPION, version=version, user=user)
     run.model_version = version
     run.save(update_fields=["model_version"])
-    index_submit(version=version, user=user)
+    is_first = not model.aliases.filter(name=CHAMPION).exists()
+    if is_first:
+        alias_set(model=model, name=CHAMPION, version=version, user=user)
+    # A champion that serves is followed only once the new one can: its index moves the alias.
+    index_submit(version=version, user=user, then_champion=not is_first)
     return version

@@ -127,7 +127,9 @@ def run_publish(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid():
         raise BadInput("The model needs a name of at most 120 characters.")
     version = services.run_publish(run=run, user=_user(request), model_name=form.cleaned_data["model_name"])
-    messages.success(request, f"{version} is published and now the champion. Its search index is being built.")
+    messages.success(
+        request, f"{version} is published. Its search index is being built; then searches use it, as the champion."
+    )
     return redirect("training:detail", pk=run.pk)
 
 

@@ -77,6 +77,14 @@ class AliasMoveInline(ReadOnlyInline):
         return rows.select_related("model", "old_version__model", "new_version__model", "moved_by")
 
 
+class AliasFilter(admin.AllValuesFieldListFilter):
+    """By the name of an alias, under a title that says so."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.title = "alias"
+
+
 @admin.register(Model)
 class ModelAdmin(admin.ModelAdmin[Model]):
     list_display = ["name", "dataset", "champion", "version_count", "created_at"]
@@ -116,7 +124,12 @@ class ModelAdmin(admin.ModelAdmin[Model]):
 class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
     list_display = ["__str__", "state", "alias_names", "cmc_1", "dataset", "snapshot_number", "space", "size", "made"]
     list_display_links = ["__str__"]
-    list_filter = ["state", "aliases__name", "model__dataset", ("created_by", admin.RelatedOnlyFieldListFilter)]
+    list_filter = [
+        "state",
+        ("aliases__name", AliasFilter),
+        "model__dataset",
+        ("created_by", admin.RelatedOnlyFieldListFilter),
+    ]
     list_select_related = ["model__dataset", "snapshot", "created_by"]
     search_fields = ["model__name", "model__dataset__name", "space", "weights_sha256", "notes"]
     date_hierarchy = "created_at"

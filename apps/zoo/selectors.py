@@ -114,7 +114,10 @@ def metric_rows(metrics: Mapping[str, float], untrained: Mapping[str, float]) ->
 
     def place(name: str) -> tuple[int, int]:
         kind, _, k = name.partition("@")
-        return (order.index(kind) if kind in order else len(order), int(k) if k.isdecimal() else 0)
+        return (
+            order.index(kind) if kind in order else len(order),
+            int(k) if k.isdecimal() else len(k) * 1000,
+        )  # mAP@R after mAP@10
 
     return [
         {"name": name, "value": metrics[name], "untrained": untrained.get(name)} for name in sorted(metrics, key=place)

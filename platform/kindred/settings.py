@@ -28,6 +28,8 @@ ALLOWED_HOSTS = [*env.list("KINDRED_ALLOWED_HOSTS", default=[HOST]), "127.0.0.1"
 CSRF_TRUSTED_ORIGINS = env.list("KINDRED_TRUSTED_ORIGINS", default=[])
 HTTPS = SITE_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+# Cookies know no ports: two copies on one host would sign each other out.
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"kindred_{PORT}_session", f"kindred_{PORT}_csrf"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
@@ -91,6 +93,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.core.middleware.BodyLimitMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -149,7 +152,7 @@ STATIC_ROOT = DATA_DIR / "static"
 STATICFILES_DIRS = [ROOT / "static"]
 STORAGES = {
     # images/, snapshots/, runs/, models/, indexes/, uploads/: all content lives behind this one storage.
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": MEDIA_ROOT}},
+    "default": {"BACKEND": "apps.core.storage.DurableStorage", "OPTIONS": {"location": MEDIA_ROOT}},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
@@ -163,13 +166,12 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHand
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 MAX_UPLOAD_BYTES = env.int("KINDRED_MAX_UPLOAD_BYTES", default=20 * 2**30)
-MAX_IMAGE_PIXELS = 100_000_000
+MAX_BODY_BYTES = 24 * 2**20  # of a request that is no import and no API call: those have limits of their own
 
 # --- long work (apps/jobs) --------------------------------------------------------------------------------------
 # kind -> (handler by dotted name, slot pool). One device slot per accelerator; `io` work does not wait for it.
 JOB_KINDS = {
     "import": ("apps.datasets.tasks.import_job", "io"),
-    "snapshot": ("apps.datasets.tasks.snapshot_job", "io"),
     "train": ("apps.training.tasks.train_job", "device"),
     "evaluate": ("apps.reports.tasks.evaluate_job", "device"),
     "index": ("apps.search.tasks.index_job", "device"),

@@ -106,7 +106,7 @@ class SearchView(APIView):
                         "label": near.sample.label.name if near.sample.label else None,
                         "category": near.sample.category.name if near.sample.category else None,
                         "score": near.score,
-                        "thumbnail": reverse("datasets:thumb", args=[near.sample.pk, 320]),
+                        "thumbnail": reverse("api:samples-thumbnail", args=[near.sample.pk]),
                     }
                     for near in neighbours
                 ],

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
+from django.http import Http404, HttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
@@ -26,11 +28,13 @@ from apps.api.serializers import (
 )
 from apps.core.errors import BadInput, Forbidden
 from apps.datasets.models import Dataset, Label, Sample, Split
+from apps.datasets.photos import thumb_read
 from apps.datasets.services import sample_edit
 from apps.jobs.models import Job
 from apps.jobs.services import job_cancel
 from apps.training.models import Run
 from apps.zoo.models import Model
+from mlcore.images import ImageProblem
 
 MAX_ID = 2**63 - 1
 
@@ -176,6 +180,17 @@ class SampleViewSet(ReadOnly):
         form.is_valid(raise_exception=True)
         edited = sample_edit(sample=sample, user=caller(request), **form.validated_data)
         return Response(SampleSerializer(edited).data)
+
+    @extend_schema(responses={(200, "image/webp"): OpenApiTypes.BINARY})
+    @action(detail=True)
+    def thumbnail(self, request: Request, pk: str) -> HttpResponse:
+        """The sample's photo, cut to its box, as a WebP of at most 320 pixels a side."""
+        sample = reach(self.get_queryset(), int(pk))
+        try:
+            data = thumb_read(sample, 320)
+        except (FileNotFoundError, ImageProblem):
+            raise Http404 from None
+        return HttpResponse(data, content_type="image/webp", headers={"Cache-Control": "private, max-age=31536000"})
 
 
 @documented

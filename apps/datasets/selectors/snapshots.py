@@ -1,9 +1,12 @@
 """Snapshots and their manifests."""
 
+import hashlib
+
 import pandas as pd
 from django.core.files.storage import default_storage
 from django.db.models import Count, F, Q, QuerySet
 
+from apps.core.errors import BadInput
 from apps.datasets.models import Dataset, Image, Sample, Snapshot
 from mlcore.manifest import COLUMNS, read_manifest
 from mlcore.table import OPTIONAL, REQUIRED, Problem, escape_cell
@@ -37,9 +40,12 @@ def snapshot_frame(*, dataset: Dataset) -> pd.DataFrame:
 
 
 def manifest_read(snapshot: Snapshot) -> pd.DataFrame:
-    """A snapshot's manifest, as mlcore takes it."""
+    """A snapshot's manifest, as mlcore takes it. Raises BadInput when it is no longer what was frozen."""
     with default_storage.open(snapshot.manifest_key) as file:
-        return read_manifest(file.read())
+        data = file.read()
+    if hashlib.sha256(data).hexdigest() != snapshot.sha256:
+        raise BadInput(f"The manifest of {snapshot} was altered.", remedy="Restore it, or take a new snapshot.")
+    return read_manifest(data)
 
 
 def snapshot_csv(snapshot: Snapshot) -> str:

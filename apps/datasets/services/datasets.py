@@ -1,11 +1,14 @@
 """Making and deleting datasets."""
 
+from functools import partial
+
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from apps.accounts.models import Membership, Role, User
 from apps.core.errors import BadInput, Conflict
 from apps.datasets.models import Category, Dataset, Import, ImportFile, Label, Sample, Snapshot
+from apps.datasets.services.imports import upload_remove
 from apps.jobs.models import Job
 
 
@@ -48,6 +51,8 @@ def dataset_delete(*, dataset: Dataset) -> None:
 
 def _delete(dataset: Dataset) -> None:
     """From the leaves up: a label cannot go before its samples."""
+    for key in Import.objects.filter(dataset=dataset).values_list("upload_key", flat=True):
+        transaction.on_commit(partial(upload_remove, key=key))
     Snapshot.objects.filter(dataset=dataset).delete()
     ImportFile.objects.filter(dataset_import__dataset=dataset).delete()
     Import.objects.filter(dataset=dataset).delete()

@@ -25,6 +25,7 @@ from kindred.demo import catalogue
 
 NAME = "Demo: pottery"
 JOB_TIMEOUT_SECONDS = 600
+LEAST_GAIN = 0.1  # of CMC@1 over the untrained network
 
 
 class StageFailed(Exception):  # noqa: N818
@@ -131,6 +132,8 @@ def main_job(write: Callable[[str], None]) -> bool:
         with table.stage("evaluate") as figure:
             wait_for(Job.objects.get(kind="evaluate", payload__run=run.pk))
             report = Evaluation.objects.get(run=run)
+            if report.overall["cmc@1"] < report.untrained["cmc@1"] + LEAST_GAIN:
+                raise StageFailed(f"The model has not learned: CMC@1 {report.untrained} -> {report.overall}.")
             figure.append(
                 f"CMC@1 {report.overall['cmc@1']:.3f} (untrained {report.untrained['cmc@1']:.3f}), "
                 f"{report.counts['queries']} queries"
@@ -146,6 +149,8 @@ def main_job(write: Callable[[str], None]) -> bool:
             with default_storage.open(sample.image.key) as photo:
                 hits = client.search(photo.read(), version=version, k=5)
             found = Sample.objects.select_related("label").in_bulk([hit.sample_id for hit in hits])
+            if not hits or hits[0].sample_id != sample.pk:
+                raise StageFailed(f"Sample {sample.pk} did not find itself first.")
             names = [str(found[hit.sample_id].label) for hit in hits if hit.sample_id != sample.pk]
             figure.append(f"{sample.label}: nearest is {names[0]}")
     except Exception as error:

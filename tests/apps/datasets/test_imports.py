@@ -1,23 +1,26 @@
 """What comes in, what is refused, and that nothing is ever half done."""
 
 import errno
+import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.files.base import ContentFile, File
-from django.core.files.storage import FileSystemStorage, default_storage
 from django.db.models import Count
 
 from apps.accounts.models import User
 from apps.core.errors import BadInput, DiskFull
+from apps.core.storage import DurableStorage
 from apps.datasets import tasks
 from apps.datasets.models import Category, Dataset, Image, Import, ImportFile, Label, Sample
+from apps.datasets.photos import image_key, photo_store
 from apps.datasets.services import dataset_create, import_create
 from apps.datasets.sources import StorageSource
 from apps.jobs.models import Job
@@ -241,31 +244,28 @@ def test_an_import_that_dies_in_the_middle_goes_on_and_doubles_nothing(
     assert run_inline(job).result == job.result
 
 
-def test_a_half_written_photo_of_a_dead_process_is_replaced(dataset: Dataset, bring_in: BringIn) -> None:
-    bring_in(make_zip({"mug/1.jpg": photo(1)}))
-    image = Image.objects.get()
-    Sample.objects.all().delete()
-    image.delete()
-    default_storage.delete(image.key)
-    default_storage.save(image.key, ContentFile(photo(1)[:100]))
-    bring_in(make_zip({"mug/1.jpg": photo(1)}))
-    assert StorageSource()(Image.objects.get().key) == photo(1)
+def test_boxes_of_one_photo_store_it_once_whoever_comes_first(dataset: Dataset, bring_in: BringIn) -> None:
+    """Neighbouring rows are read by several threads, which all want to write the same file."""
+    sha256 = hashlib.sha256(data := photo(1) * 40).hexdigest()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: photo_store(data, sha256), range(200)))
+    assert StorageSource()(image_key(sha256)) == data
     assert len(files_in_storage("images")) == 1
 
 
 def fill_disk(monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
     """Every file written below `folder` stops after a few bytes, as on a full disk."""
-    real = FileSystemStorage._save
+    real = DurableStorage._save
 
-    def save(self: FileSystemStorage, name: str, content: File[bytes]) -> str:
-        if not name.startswith(folder):
-            return real(self, name, content)
-        path = Path(self.path(name))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.read(7))
-        raise OSError(errno.ENOSPC, "No space left on device")
+    class Cut(ContentFile[bytes]):
+        def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
+            yield self.read(7)
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(FileSystemStorage, "_save", save)
+    def save(self: DurableStorage, name: str, content: File[bytes]) -> str:
+        return real(self, name, Cut(content.read()) if name.startswith(folder) else content)
+
+    monkeypatch.setattr(DurableStorage, "_save", save)
 
 
 def test_a_full_disk_leaves_no_row_and_no_file(dataset: Dataset, user: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ def test_a_vector_of_another_space_is_refused(inference: Process, indexed: Model
         client.search([0.0] * 16, version=indexed, k=3, space=indexed.space)
 
 
-@pytest.mark.parametrize("data", [b"", b"GIF89a", draw(0, 0)[:90], b"text"])
+@pytest.mark.parametrize("data", [b"", b"GIF89a", draw(0, 0)[:90], b"text"], ids=["empty", "head", "cut", "text"])
 def test_a_file_that_is_no_photo_is_refused(inference: Process, indexed: ModelVersion, data: bytes) -> None:
     with pytest.raises(BadInput) as caught:
         client.search(data, version=indexed, k=3)

@@ -136,7 +136,7 @@ def test_results(inference: Process, browser: Client, indexed: ModelVersion, dat
     discs = browser.post(query, {"image": upload(), "category": "discs"}, headers=FRAGMENT).content.decode()
     assert discs.count('class="tile__caption"') == 6
     grouped = browser.post(query, {"image": upload(), "group": "1"}, headers=FRAGMENT).content.decode()
-    assert grouped.count("<h3>") == 4
+    assert grouped.count("<h3") == 4
     cropped = {"image": upload(), "x1": "5", "y1": "5", "x2": "40", "y2": "40"}
     assert browser.post(query, cropped, headers=FRAGMENT).status_code == 200
     text = SimpleUploadedFile("photo.jpg", b"no photo", "image/jpeg")
