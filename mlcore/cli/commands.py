@@ -5,6 +5,8 @@ import json
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -51,19 +53,17 @@ def run_train(arguments: argparse.Namespace) -> int:
     found = checkpoints(out)
     if arguments.resume and not found:
         raise InputError(f"{out} holds no checkpoint to go on from. Leave --resume out to begin.")
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    result = fit(
-        recipe,
-        manifest,
-        source=source,
-        out_dir=out,
-        on_event=print_json if arguments.json else print_event,
-        should_stop=stop.is_set,
-        resume_from=found[-1] if arguments.resume else None,
-        device=arguments.device,
-    )
+    with stop_on_signals() as stop:
+        result = fit(
+            recipe,
+            manifest,
+            source=source,
+            out_dir=out,
+            on_event=print_json if arguments.json else print_event,
+            should_stop=stop.is_set,
+            resume_from=found[-1] if arguments.resume else None,
+            device=arguments.device,
+        )
     if result.model_dir is None:
         say(f"Stopped after step {result.steps}. Go on with --resume.")
         return 0
@@ -75,6 +75,18 @@ def run_train(arguments: argparse.Namespace) -> int:
         print(f"{result.steps} steps in {result.seconds:.1f} s; best at step {result.best_step}: {out / 'model'}")
         print_report(report)
     return 0
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """Inside, Ctrl-C and SIGTERM set the event instead of ending the process."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:

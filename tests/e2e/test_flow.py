@@ -103,10 +103,10 @@ def label_some(page: Page) -> None:
 
 
 def train(page: Page) -> None:
-    page.get_by_role("link", name="Overview").click()
-    page.get_by_role("button", name="snapshot").or_(page.get_by_role("link", name="snapshot")).first.click()
     page.get_by_role("link", name="Snapshots").click()
-    expect(page.get_by_role("main")).to_contain_text("60")  # samples in the one that was just taken
+    page.get_by_role("button", name="Take a snapshot").click()
+    page.get_by_role("link", name="Snapshots").click()
+    expect(page.get_by_role("row", name="Snapshot 1")).to_contain_text("60")  # samples
     page.get_by_role("link", name="Runs").last.click()
     page.get_by_role("link", name="run").or_(page.get_by_role("link", name="Train")).last.click()
     for name, value in {"steps": "24", "size": "32", "labels": "8", "instances": "2"}.items():

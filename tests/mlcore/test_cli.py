@@ -1,6 +1,7 @@
 """The command line on folders and tables: results, exit codes, and every fault listed."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import yaml
 from mlcore.cli import main
 from mlcore.cli.recipes import load_recipe
 from mlcore.config import PRESETS
+from mlcore.engine import checkpoints
 from mlcore.errors import InputError
 from tests.mlcore.photos import make_photos, small_recipe, write_folder
 
@@ -55,6 +57,20 @@ def test_embed_writes_one_row_per_sample(trained: Path, table: Path) -> None:
     embeddings = np.load(out)
     assert embeddings.shape == (40, 16)
     assert np.linalg.norm(embeddings, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_a_signal_stops_the_training_with_a_checkpoint(trained: Path, table: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mlcore", "train", "--json", "--device", "cpu"]
+    command += ["--data", str(table), "--recipe", str(trained / "recipe.yaml"), "--set", "steps=500"]
+    with subprocess.Popen([*command, "--out", str(tmp_path)], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert any('"StepDone"' in line for line in child.stdout)
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=120)
+    assert child.returncode == 0
+    assert len(checkpoints(tmp_path)) in (1, 2)
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from playwright.sync_api import expect, sync_playwright
 
@@ -19,12 +20,12 @@ FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-quic"]
 def test_the_page_works_without_complaints(
     live_server: Any, mine: World, user: User, client_for: Callable[[User], Client]
 ) -> None:
-    session = client_for(user).cookies["sessionid"].value
+    session = client_for(user).cookies[settings.SESSION_COOKIE_NAME].value
     complaints: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         context = browser.new_context()
-        context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
         page = context.new_page()
         page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))

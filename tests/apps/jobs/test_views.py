@@ -114,6 +114,8 @@ def test_the_owner_cancels_and_returns(dataset: Dataset) -> None:
     client.force_login(owner)
     job = submit(dataset, owner=owner)
     address = reverse("jobs:cancel", args=[job.pk])
+    assert client.post(address).status_code == 404  # no member of the dataset, or no more
+    Membership.objects.create(user=owner, dataset=dataset, role=Role.VIEWER)
     assert client.get(address).status_code == 405
     assert client.post(address, {"next": "https://evil.example/"}).headers["Location"].endswith(f"/jobs/{job.pk}/")
     assert client.post(address, {"next": "/jobs/"}).headers["Location"] == "/jobs/"
