@@ -105,7 +105,7 @@ def label_some(page: Page) -> None:
 def train(page: Page) -> None:
     page.get_by_role("link", name="Snapshots").click()
     page.get_by_role("button", name="Take a snapshot").click()
-    page.get_by_role("link", name="Snapshots").click()
+    page.get_by_role("navigation", name="Pots").get_by_role("link", name="Snapshots").click()
     expect(page.get_by_role("row", name="Snapshot 1")).to_contain_text("60")  # samples
     page.get_by_role("link", name="Runs").last.click()
     page.get_by_role("link", name="run").or_(page.get_by_role("link", name="Train")).last.click()
