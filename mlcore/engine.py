@@ -57,7 +57,7 @@ class Progress:
 
 def learning_rate(step: int, steps: int, config: Optimizer) -> float:
     """One cycle: cosine from 1/25 of the peak up to it, then down to nearly 0. A pure function of the step, from 0."""
-    rise = config.warmup * steps
+    rise = config.schedule.warmup * steps
     if step < rise:
         return config.lr * (1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * step / rise)) / 2)
     fall = (step - rise) / max(1.0, steps - rise)

@@ -1,7 +1,8 @@
-"""What every loss takes and gives."""
+"""What every loss takes and gives, and what anchors are compared with."""
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 
@@ -24,8 +25,41 @@ class MetricLoss(nn.Module):
         raise NotImplementedError
 
 
-def pair_masks(labels: Tensor, photos: Tensor) -> tuple[Tensor, Tensor]:
-    """(positives, negatives), both `(B, B)` bool. A row is never its own positive, nor is a copy of it."""
-    same_label = labels[:, None] == labels[None, :]
-    same_photo = photos[:, None] == photos[None, :]
+@dataclass(frozen=True)
+class Candidates:
+    """Anchors and what they are compared with: first the batch itself, then, with a memory bank, past batches.
+
+    anchors: `(A, D)` float32; references: `(R, D)` float32, the first A rows the anchors; past ones carry no gradient.
+    anchor_labels `(A,)`, reference_labels `(R,)`: int64. positives, negatives: `(A, R)` bool, see `pair_masks`.
+    """
+
+    anchors: Tensor
+    references: Tensor
+    anchor_labels: Tensor
+    reference_labels: Tensor
+    positives: Tensor
+    negatives: Tensor
+
+
+def batch_candidates(embeddings: Tensor, labels: Tensor, photos: Tensor) -> Candidates:
+    """A batch against itself."""
+    vectors = embeddings.float()
+    positives, negatives = pair_masks(labels, photos)
+    return Candidates(vectors, vectors, labels, labels, positives, negatives)
+
+
+def pair_masks(
+    labels: Tensor, photos: Tensor, other_labels: Tensor | None = None, other_photos: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """(positives, negatives), both `(A, R)` bool. A row is never its own positive, nor is a copy of it."""
+    other_labels = labels if other_labels is None else other_labels
+    other_photos = photos if other_photos is None else other_photos
+    same_label = labels[:, None] == other_labels[None, :]
+    same_photo = photos[:, None] == other_photos[None, :]
     return same_label & ~same_photo, ~same_label
+
+
+def cosines(anchors: Tensor, references: Tensor) -> Tensor:
+    """`(A, D)`, `(R, D)` of unit length -> `(A, R)` float32, outside of autocast."""
+    with torch.autocast(anchors.device.type, enabled=False):
+        return anchors.float() @ references.float().T

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from mlcore.checkpoint import read_checkpoint
-from mlcore.config import Optimizer, Preprocess, Recipe, ResNet, ShuffleSampler, Triplet
+from mlcore.config import OneCycle, Optimizer, Preprocess, Recipe, ResNet, ShuffleSampler, Triplet
 from mlcore.engine import TrainResult, checkpoints, fit, learning_rate
 from mlcore.errors import InputError
 from mlcore.events import CheckpointWritten, Event, Message, Started, StepDone, Validated
@@ -247,7 +247,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_learning_rate_rises_to_its_peak_and_falls() -> None:
-    config = Optimizer(lr=1e-3, warmup=0.25)
+    config = Optimizer(lr=1e-3, schedule=OneCycle(warmup=0.25))
     rates = [learning_rate(step, 100, config) for step in range(100)]
     assert rates[0] == pytest.approx(1e-3 / 25)
     assert max(rates) == rates[25] == pytest.approx(1e-3)

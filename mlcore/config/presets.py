@@ -1,0 +1,28 @@
+"""Recipes to begin with."""
+
+from mlcore.config.extractors import ResNet
+from mlcore.config.losses import Triplet
+from mlcore.config.miners import AllMiner
+from mlcore.config.photos import Augment, Preprocess
+from mlcore.config.recipe import Recipe
+
+PRESETS: dict[str, Recipe] = {
+    "demo": Recipe(
+        # Few photos a label and few steps: all triplets and a light crop learn more here than centres do.
+        steps=45,
+        validate_every=15,
+        checkpoint_every=15,
+        preprocess=Preprocess(size=64),
+        augment=Augment(crop_scale_min=0.85),
+        loss=Triplet(miner=AllMiner()),
+    ),
+    "quick": Recipe(steps=60),
+    "standard": Recipe(steps=390, validate_every=130, checkpoint_every=65),
+    "best": Recipe(
+        steps=1200,
+        validate_every=200,
+        checkpoint_every=100,
+        extractor=ResNet(arch="resnet34", dimension=256),
+        preprocess=Preprocess(size=128),
+    ),
+}

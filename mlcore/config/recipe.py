@@ -1,0 +1,41 @@
+"""The whole of it, and what is stored beside a model."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from mlcore.config.extractors import Extractor, ResNet
+from mlcore.config.frozen import Frozen
+from mlcore.config.losses import ArcFace, Loss
+from mlcore.config.photos import Augment, Preprocess
+from mlcore.config.samplers import BalancedSampler, Sampler
+from mlcore.config.training import Optimizer
+
+
+class Recipe(Frozen):
+    extractor: Extractor = ResNet()
+    preprocess: Preprocess = Preprocess()
+    augment: Augment = Augment()
+    sampler: Sampler = BalancedSampler()
+    loss: Loss = ArcFace()
+    optimizer: Optimizer = Optimizer()
+    steps: PositiveInt = Field(60, description="Batches to train on")
+    validate_every: PositiveInt = 60
+    checkpoint_every: PositiveInt = 60
+    log_every: PositiveInt = 2
+    best_metric: str = Field("cmc@1", description="What the best checkpoint is best at")
+    patience: PositiveInt | None = Field(None, description="Validations without a better figure, then it stops early")
+    amp: Literal["none", "bf16", "fp16"] = "bf16"
+    compile: bool = Field(False, description="torch.compile, where it works")
+    workers: int = Field(0, ge=0, description="Processes that read images; 0: one fewer than cores, 1 to 8")
+    seed: int = 0
+
+
+class ModelConfig(Frozen):
+    """What stands in `config.json` beside `weights.safetensors`: all that is needed to make embeddings again."""
+
+    extractor: Extractor
+    preprocess: Preprocess
+    dimension: PositiveInt
+    weights_sha256: str
+    space: str = Field(description="First 16 hex digits of SHA-256 over weights_sha256, preprocess and dimension")
