@@ -15,6 +15,7 @@ from mlcore.config.extractors import (
     ResNet,
     Timm,
     Torchvision,
+    Unicom,
     ViT,
 )
 from mlcore.config.losses import (
@@ -114,5 +115,6 @@ __all__ = [
     "Torchvision",
     "Triplet",
     "TripletMiner",
+    "Unicom",
     "ViT",
 ]

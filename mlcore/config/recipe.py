@@ -27,7 +27,7 @@ class Recipe(Frozen):
     patience: PositiveInt | None = Field(None, description="Validations without a better figure, then it stops early")
     amp: Literal["none", "bf16", "fp16"] = "bf16"
     compile: bool = Field(False, description="torch.compile, where it works")
-    workers: int = Field(0, ge=0, description="Processes that read images; 0: one fewer than cores, 1 to 8")
+    workers: int = Field(0, ge=0, description="Threads that decode photos; 0: as many as cores, at most 16")
     seed: int = 0
 
 

@@ -1,58 +1,38 @@
-"""Triplet loss on the unit sphere (Schroff et al. 2015): all of them, or the hardest ones (Hermans et al. 2017)."""
+"""Triplet loss on the unit sphere: the positive nearer than the negative, by a margin (Schroff et al. 2015)."""
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mlcore.config import AllMiner, HardMiner, Triplet
-from mlcore.losses.base import LossOutput, MetricLoss, pair_masks
-
-
-def euclidean(embeddings: Tensor) -> Tensor:
-    """`(B, D)` of unit length -> `(B, B)` distances in 0..2, with finite gradients for identical rows."""
-    squared = 2 - 2 * embeddings @ embeddings.T
-    # The gradient of sqrt is infinite at 0; below the clamp it is 0.
-    return squared.clamp(min=1e-12).sqrt()
+from mlcore.candidates import Candidates
+from mlcore.config import Triplet
+from mlcore.losses.base import ComparingLoss, LossOutput, distances, mean_over, pair_figures
+from mlcore.miners import build_triplet_miner
 
 
 def triplet_gap(gap: Tensor, margin: float | None) -> Tensor:
-    """Hinge of `gap + margin`; margin None: softplus of `gap`, on the unit sphere never below softplus(-2) = 0.127."""
+    """What gaps d(anchor, positive) - d(anchor, negative) cost: `max(0, gap + margin)`; margin None: `softplus(gap)`.
+
+    The soft margin (Hermans et al. 2017) never ends: on the unit sphere a gap is at least -2, so the loss is never
+    below softplus(-2) = 0.127.
+    """
     return F.softplus(gap) if margin is None else F.relu(gap + margin)
 
 
-class TripletLoss(MetricLoss):
-    """Mean over triplets that violate the margin, of d(anchor, positive) - d(anchor, negative) + margin."""
+class TripletLoss(ComparingLoss):
+    """Mean over the miner's triplets that violate the margin, of `triplet_gap`; Euclidean distances, not squared.
 
-    def __init__(self, config: Triplet) -> None:
-        super().__init__()
-        self.config = config
+    With the soft margin every triplet counts. Logs the share of triplets that violate the margin, and the mean
+    distance of all positive and of all negative pairs. A batch without triplets: 0, with a gradient of zeros.
+    """
 
-    def forward(self, embeddings: Tensor, labels: Tensor, photos: Tensor) -> LossOutput:
-        with torch.autocast(embeddings.device.type, enabled=False):
-            distances = euclidean(embeddings.float())  # (B, B)
-        positives, negatives = pair_masks(labels, photos)
-        match self.config.miner:
-            case HardMiner():
-                gap = self.hardest(distances, positives, negatives)
-            case AllMiner():
-                gap = self.all(distances, positives, negatives)
-        if gap.numel() == 0:  # no triplet in this batch: nothing to learn, and a gradient of zeros
-            return LossOutput(embeddings.sum() * 0, {"active_triplets": 0.0})
-        losses = triplet_gap(gap, self.config.margin)
-        active = losses > 0
-        value = losses.sum() / active.sum().clamp(min=1)
-        return LossOutput(value, {"active_triplets": active.float().mean().item()})
+    def __init__(self, config: Triplet, *, dimension: int) -> None:
+        super().__init__(config.memory, dimension)
+        self.margin = config.margin
+        self.miner = build_triplet_miner(config.miner)
 
-    @staticmethod
-    def hardest(distances: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
-        """Farthest positive minus nearest negative of each anchor that has both: `(A,)`."""
-        whole = positives.any(1) & negatives.any(1)
-        farthest = distances.masked_fill(~positives, -torch.inf)[whole].amax(1)
-        nearest = distances.masked_fill(~negatives, torch.inf)[whole].amin(1)
-        return farthest - nearest
-
-    @staticmethod
-    def all(distances: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
-        """Every triplet of the batch: `(T,)`."""
-        gap = distances[:, :, None] - distances[:, None, :]  # (B, B, B): anchor, positive, negative
-        return gap[positives[:, :, None] & negatives[:, None, :]]
+    def compare(self, candidates: Candidates) -> LossOutput:
+        similarity = candidates.anchors @ candidates.references.T  # (A, D), (R, D) -> (A, R)
+        losses = triplet_gap(self.miner.gaps(distances(similarity), candidates), self.margin)  # (T,)
+        active = losses.detach() > 0
+        figures = {"active_triplets": active.sum() / max(1, len(losses)), **pair_figures(similarity, candidates)}
+        return LossOutput(mean_over(losses, active), figures)

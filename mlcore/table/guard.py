@@ -6,6 +6,7 @@ import pandas as pd
 
 from mlcore.config import BalancedSampler, Recipe
 from mlcore.matches import manifest_rows
+from mlcore.table.categories import check_categories
 from mlcore.table.check import matchless_queries
 from mlcore.table.problem import Problem, Severity
 
@@ -18,6 +19,7 @@ def preflight(manifest: pd.DataFrame, recipe: Recipe, *, shared_labels: Severity
     validation = manifest[manifest["split"] == "validation"]
     return [
         *check_training_labels(train, recipe),
+        *check_categories(train, recipe),
         *check_validation(manifest),
         *check_leaks(train, validation, shared_labels),
     ]

@@ -1,0 +1,54 @@
+"""The one call that trains."""
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from mlcore.config import Recipe
+from mlcore.data import Source
+from mlcore.distributed import join
+from mlcore.engine.state import TrainResult
+from mlcore.engine.training import Training
+from mlcore.errors import InputError
+from mlcore.events import OnEvent, ShouldStop
+from mlcore.table import preflight
+
+
+def pick_device(asked: str | None) -> str:
+    return asked or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def fit(
+    recipe: Recipe,
+    manifest: pd.DataFrame,
+    *,
+    source: Source,
+    out_dir: Path,
+    on_event: OnEvent = lambda event: None,
+    should_stop: ShouldStop = lambda: False,
+    resume_from: Path | None = None,
+    device: str | None = None,
+    cache_dir: Path | None = None,
+) -> TrainResult:
+    """Trains `recipe` on the manifest's train rows and keeps the weights that validate best.
+
+    Writes checkpoints and, at the end, `model/` into `out_dir`. With one CPU process the result depends on the recipe
+    and the rows alone: stopped, killed and resumed, it is the same to the last bit. Started by `torchrun`, all
+    processes train one model; the first one reports and writes.
+    cache_dir: where decoded photos are kept, for any number of trainings; by default below `out_dir`.
+    Raises InputError, before any work, for rows or a recipe that cannot train; every fault is listed.
+    """
+    faults = [problem for problem in preflight(manifest, recipe) if problem.severity == "error"]
+    if faults:
+        raise InputError("This training cannot start.", [f"{fault.message} {fault.remedy}" for fault in faults])
+    world = join(device)
+    chosen = pick_device(device)
+    if chosen == "cuda" and world.size > 1:
+        chosen = f"cuda:{world.local_rank}"
+        torch.cuda.set_device(chosen)
+    report = on_event if world.is_first else lambda event: None
+    training = Training(
+        recipe, manifest, source, out_dir, report, should_stop, chosen, cache_dir or out_dir / "cache", world
+    )
+    return training.run(resume_from)
