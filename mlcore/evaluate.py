@@ -1,83 +1,53 @@
 """An honest report: how well embeddings retrieve, overall, by category, and query by query."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mlcore.errors import InputError
-from mlcore.matches import Rows, manifest_rows
-from mlcore.retrieval.knn import Searcher
-from mlcore.retrieval.metrics import Floats, first_hit_ranks, means, query_metrics
+from mlcore.matches import Ints, Rows, manifest_rows
+from mlcore.report import CategoryReport, Neighbour, Queries, QueryReport, Report
+from mlcore.retrieval.bootstrap import Bootstrap, Interval, ratio_intervals
+from mlcore.retrieval.components import pcf
+from mlcore.retrieval.exact import as_float32
+from mlcore.retrieval.knn import Neighbours, Searcher
+from mlcore.retrieval.metrics import figure_names, first_hit_ranks, means, query_metrics
+from mlcore.retrieval.verification import Verification, verify
+
+__all__ = ["FULL", "CategoryReport", "Extras", "Neighbour", "Queries", "QueryReport", "Report", "evaluate"]
 
 KS = (1, 5, 10)
 LIST_LENGTH = 100  # neighbours ranked per query, unless a query has more matches or a k is larger
 RANKS_AT_ONCE = 1_000_000  # entries of ranked lists in memory
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    sample_id: int
-    distance: float  # cosine distance, 0..2
-    hit: bool
+@dataclass(frozen=True)
+class Extras:
+    """What a report holds beyond the figures of ranked lists; nothing by default, for a validation wants to be quick.
 
-
-@dataclass(frozen=True, slots=True)
-class QueryReport:
-    """One query. `average_precision` is its mAP@R, None when nothing in the gallery could match it.
-
-    `first_hit_rank` is its rank (from 1) among the ranked, 100 or more; None: no hit among them.
+    shares: of the variance, for PCF. fmrs: false match rates at which FNMR is told, which takes two passes over all
+    pairs. bootstrap: how confidence intervals are made.
     """
 
-    sample_id: int
-    average_precision: float | None
-    first_hit_rank: int | None
-    neighbours: list[Neighbour]
+    shares: tuple[float, ...] = ()
+    fmrs: tuple[float, ...] = ()
+    bootstrap: Bootstrap | None = None
 
 
-@dataclass(frozen=True)
-class CategoryReport:
-    """Means over the queries of one category, searching the whole gallery. `queries` counts those with a match."""
-
-    name: str
-    queries: int
-    queries_without_match: int
-    metrics: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Report:
-    """Figures as `mlcore.retrieval.metrics` defines them; their means leave out queries without a match.
-
-    `counts`: queries (all), gallery, queries_without_match. `queries`: all, in the manifest's order. `categories`: by
-    name, beside `overall` and never mixed with it, whatever a category is called.
-    """
-
-    overall: dict[str, float]
-    categories: list[CategoryReport]
-    counts: dict[str, int]
-    queries: list[QueryReport]
-
-    def worst(self, count: int = 10) -> list[QueryReport]:
-        """The queries with the lowest average precision; of equals, those whose first hit comes last, then by id."""
-        judged = [query for query in self.queries if query.average_precision is not None]
-        judged.sort(key=lambda query: (query.average_precision, -(query.first_hit_rank or 2**62), query.sample_id))
-        return judged[:count]
-
-    def to_json(self) -> dict[str, Any]:
-        """What `report.json` holds: overall, categories by name, counts."""
-        return {
-            "overall": self.overall,
-            "categories": {category.name: category.metrics for category in self.categories},
-            "counts": self.counts,
-        }
+FULL = Extras(shares=(0.5, 0.9, 0.99), fmrs=(0.1, 0.01, 0.001), bootstrap=Bootstrap())
 
 
 def evaluate(
-    embeddings: NDArray[np.floating], manifest: pd.DataFrame, *, top_k: int = 10, ks: Sequence[int] = KS
+    embeddings: NDArray[np.floating],
+    manifest: pd.DataFrame,
+    *,
+    top_k: int = 10,
+    ks: Sequence[int] = KS,
+    extras: Extras = Extras(),
+    device: str = "cpu",
 ) -> Report:
     """Evaluates `(N, D)` embeddings of unit length, row for row those of `manifest` (see `mlcore.manifest`).
 
@@ -92,31 +62,14 @@ def evaluate(
         raise ValueError("top_k and every k count neighbours: 1 or more.")
     rows = manifest_rows(manifest)
     is_query, is_gallery = manifest["is_query"].to_numpy(bool), manifest["is_gallery"].to_numpy(bool)
-    query_rows, gallery_rows = rows.take(is_query), rows.take(is_gallery)
-    searcher = Searcher(chosen(embeddings, is_gallery), gallery_rows)
-    relevant = searcher.gallery.relevant(query_rows)
-    depth = max(LIST_LENGTH, top_k, *ks, int(relevant.max(initial=0)))
-    step = max(1, RANKS_AT_ONCE // max(1, min(depth, len(gallery_rows))))
-
-    vectors = chosen(embeddings, is_query)
-    parts: list[dict[str, Floats]] = []
-    reports: list[QueryReport] = []
-    for start in range(0, len(query_rows), step):
-        part = slice(start, start + step)
-        figures, queries = judge(searcher, gallery_rows, vectors[part], query_rows.take(part), depth, top_k, ks)
-        parts.append(figures)
-        reports += queries
-    figures = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
-    return Report(
-        overall=means(figures, relevant > 0),
-        categories=by_category(figures, manifest["category"].to_numpy(object)[is_query], relevant > 0),
-        counts={
-            "queries": len(query_rows),
-            "gallery": len(gallery_rows),
-            "queries_without_match": int((relevant == 0).sum()),
-        },
-        queries=reports,
-    )
+    q, g = rows.take(is_query), rows.take(is_gallery)
+    query_vectors, gallery_vectors = chosen(embeddings, is_query), chosen(embeddings, is_gallery)
+    queries = judged(query_vectors, gallery_vectors, q, g, top_k=top_k, ks=ks, device=device)
+    verification = verify(query_vectors, gallery_vectors, q, g, extras.fmrs) if extras.fmrs else None
+    more = fnmr_intervals(verification, q.labels, extras.bootstrap)
+    pcf_by_share = pcf(as_float32(embeddings[is_query | is_gallery]), extras.shares) if extras.shares else {}
+    report = summary(queries, q.labels, manifest["category"][is_query], len(g), extras.bootstrap)
+    return replace(report, pcf=pcf_by_share, verification=verification, intervals=report.intervals | more)
 
 
 def chosen(embeddings: NDArray[np.floating], flags: NDArray[np.bool_]) -> NDArray[np.floating]:
@@ -124,61 +77,92 @@ def chosen(embeddings: NDArray[np.floating], flags: NDArray[np.bool_]) -> NDArra
     return embeddings if flags.all() else embeddings[flags]
 
 
-def judge(
-    searcher: Searcher,
-    gallery: Rows,
-    vectors: NDArray[np.floating],
-    queries: Rows,
-    depth: int,
+def judged(
+    queries: NDArray[np.floating],
+    gallery: NDArray[np.floating],
+    q: Rows,
+    g: Rows,
+    *,
     top_k: int,
     ks: Sequence[int],
-) -> tuple[dict[str, Floats], list[QueryReport]]:
-    """Figures `(C,)` and reports of one chunk of queries, `(C, D)`."""
-    ranked = searcher.nearest(vectors, queries, depth)
-    valid = ranked.index >= 0  # (C, n)
-    if len(gallery):
-        found = gallery.labels[ranked.index]
-        hits = valid & (found == queries.labels[:, None]) & (found >= 0)
-    else:
-        hits = valid
-    figures = query_metrics(hits, valid, ranked.relevant, ks)
-    distances = 1.0 - ranked.similarity[:, :top_k].astype(np.float64)
-    kept_ids = np.where(valid, gallery.ids[ranked.index], -1)[:, :top_k] if len(gallery) else ranked.index[:, :top_k]
-    first = first_hit_ranks(hits)
-    lists = zip(kept_ids.tolist(), distances.tolist(), hits[:, :top_k].tolist(), strict=True)
-    reports = [
-        QueryReport(
-            sample_id=sample_id,
-            average_precision=precision if has_match else None,
-            first_hit_rank=rank or None,
-            neighbours=[
-                Neighbour(neighbour, max(0.0, distance), hit)
-                for neighbour, distance, hit, real in zip(*row, real_row, strict=True)
-                if real
-            ],
-        )
-        for sample_id, precision, has_match, rank, row, real_row in zip(
-            queries.ids.tolist(),
-            figures["map@r"].tolist(),
-            (ranked.relevant > 0).tolist(),
-            first.tolist(),
-            lists,
-            valid[:, :top_k].tolist(),
-            strict=True,
-        )
-    ]
-    return figures, reports
+    device: str,
+) -> Queries:
+    """The figures of each query, `(Q, D)`, searching in the gallery, `(G, D)`, and its first `top_k` neighbours."""
+    searcher = Searcher(gallery, g, device=device)
+    relevant = searcher.gallery.relevant(q)
+    depth = max(LIST_LENGTH, top_k, *ks, int(relevant.max(initial=0)))
+    searcher.chunk = min(searcher.chunk, max(1, RANKS_AT_ONCE // depth))
+    result = Queries(
+        sample_ids=q.ids,
+        relevant=relevant,
+        first_hit_ranks=np.zeros(len(q), dtype=np.int64),
+        figures={name: np.full(len(q), np.nan) for name in figure_names(ks)},
+        neighbours=np.full((len(q), top_k), -1, dtype=np.int64),
+        distances=np.full((len(q), top_k), np.inf),
+        hits=np.zeros((len(q), top_k), dtype=bool),
+    )
+    for places, lists in searcher.lists(queries, q, depth):
+        note(result, places, lists, q.labels[places], g, ks)
+    return result
 
 
-def by_category(
-    figures: dict[str, Floats], categories: NDArray[np.object_], has_match: NDArray[np.bool_]
-) -> list[CategoryReport]:
-    """One report per category of the queries, by name; queries without a category are in none."""
-    names = sorted({name for name in categories if isinstance(name, str) and name})
+def note(result: Queries, places: Ints, lists: Neighbours, labels: Ints, gallery: Rows, ks: Sequence[int]) -> None:
+    """Enters the ranked lists of some queries, `(C,)` places, into the result."""
+    valid = lists.index >= 0  # (C, n)
+    found = gallery.labels[lists.index]
+    hits = valid & (found == labels[:, None]) & (found >= 0)
+    for name, values in query_metrics(hits, valid, lists.relevant, ks).items():
+        result.figures[name][places] = values
+    result.first_hit_ranks[places] = first_hit_ranks(hits)
+    kept = min(result.hits.shape[1], valid.shape[1])
+    result.neighbours[places, :kept] = np.where(valid, gallery.ids[lists.index], -1)[:, :kept]
+    result.distances[places, :kept] = 1.0 - lists.similarity[:, :kept].astype(np.float64)
+    result.hits[places, :kept] = hits[:, :kept]
+
+
+def summary(queries: Queries, labels: Ints, categories: pd.Series, gallery: int, bootstrap: Bootstrap | None) -> Report:
+    """Means and their intervals, overall and by the category of the query, each query searching the whole gallery."""
+    has_match = queries.relevant > 0
+    table = np.stack(list(queries.figures.values()), axis=1)  # (Q, M)
+
+    def intervals(places: Ints) -> dict[str, Interval]:
+        if bootstrap is None or not len(places):
+            return {}
+        bounds = ratio_intervals(table[places], np.ones(len(places)), labels[places], bootstrap)
+        return dict(zip(queries.figures, bounds, strict=True))
+
     reports = []
-    for name in names:
-        mine = categories == name
-        judged = mine & has_match
-        left_out = int((mine & ~has_match).sum())
-        reports.append(CategoryReport(name, int(judged.sum()), left_out, means(figures, judged)))
-    return reports
+    for name, places in by_name(categories):
+        judged = places[has_match[places]]
+        figures = means(queries.figures, judged)
+        reports.append(CategoryReport(name, len(judged), len(places) - len(judged), figures, intervals(judged)))
+    everyone = np.flatnonzero(has_match)
+    return Report(
+        overall=means(queries.figures, everyone),
+        categories=reports,
+        counts={"queries": len(labels), "gallery": gallery, "queries_without_match": int((~has_match).sum())},
+        queries=queries,
+        intervals=intervals(everyone),
+    )
+
+
+def by_name(categories: pd.Series) -> list[tuple[str, Ints]]:
+    """Each category, by name, with the places of its rows, ascending. Rows without one are in none."""
+    numbers, names = pd.factorize(categories.where(categories != ""), sort=True)
+    order = np.argsort(numbers, kind="stable")
+    bounds = np.searchsorted(numbers[order], np.arange(len(names) + 1))
+    return [(str(name), order[bounds[place] : bounds[place + 1]]) for place, name in enumerate(names)]
+
+
+def fnmr_intervals(verification: Verification | None, labels: Ints, bootstrap: Bootstrap | None) -> dict[str, Interval]:
+    """`fnmr@f` -> its interval, with the threshold as it was found and other queries."""
+    if verification is None or bootstrap is None or not verification.points:
+        return {}
+    having = verification.query_genuine > 0
+    bounds = ratio_intervals(
+        verification.query_misses[having].astype(np.float64),
+        verification.query_genuine[having].astype(np.float64),
+        labels[having],
+        bootstrap,
+    )
+    return {f"fnmr@{point.wanted_fmr}": bound for point, bound in zip(verification.points, bounds, strict=True)}

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from mlcore.config import Extractor, ModelConfig, Preprocess
+from mlcore.config import Extractor, ModelConfig, NetworkConfig, Preprocess
 from mlcore.errors import InputError
 from mlcore.extractors import Network, build_extractor
 from mlcore.preprocess import Preprocessor
@@ -32,7 +32,7 @@ def save_model(folder: Path, network: Network, extractor: Extractor, preprocess:
     weights = save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()})
     sha256 = hashlib.sha256(weights).hexdigest()
     config = ModelConfig(
-        extractor=extractor.model_copy(update={"weights_path": None}),  # the weights are beside it now
+        extractor=without_origin(extractor),
         preprocess=preprocess,
         dimension=extractor.dimension,
         weights_sha256=sha256,
@@ -44,6 +44,13 @@ def save_model(folder: Path, network: Network, extractor: Extractor, preprocess:
     return config
 
 
+def without_origin(extractor: Extractor) -> Extractor:
+    """What is asked for, without where its first weights come from: a model has its own beside it."""
+    if isinstance(extractor, NetworkConfig):
+        return extractor.model_copy(update={"weights_path": None, "pretrained": None})
+    return extractor
+
+
 def load_model(folder: Path, device: str = "cpu") -> "Embedder":
     """Reads a model and checks its weights against its checksum. Raises InputError where they disagree."""
     try:
@@ -53,7 +60,7 @@ def load_model(folder: Path, device: str = "cpu") -> "Embedder":
         raise InputError(f"{folder} holds no readable model: {error}") from None
     if hashlib.sha256(weights).hexdigest() != config.weights_sha256:
         raise InputError(f"The weights in {folder} are not those that config.json names. Fetch the model again.")
-    network = build_extractor(config.extractor, size=config.preprocess.size)
+    network = build_extractor(config.extractor, size=config.preprocess.size, preprocess=config.preprocess)
     network.load_state_dict(load(weights))
     return Embedder(network, config.preprocess, device, config)
 
@@ -77,7 +84,7 @@ class Embedder:
 
     @property
     def dimension(self) -> int:
-        return int(self.network.head.out_features)
+        return int(self.network.dimension)
 
     @torch.inference_mode()
     def embed_batch(self, photos: Tensor) -> NDArray[np.float32]:
@@ -92,3 +99,9 @@ class Embedder:
         if not images:
             return np.zeros((0, self.dimension), dtype=np.float32)
         return self.embed_batch(torch.stack([self.preprocess(image) for image in images]))
+
+    def embed_files(self, files: Sequence[bytes]) -> NDArray[np.float32]:
+        """Bytes of photos -> `(N, D)` float32 of unit length. Raises ImageProblem."""
+        if not files:
+            return np.zeros((0, self.dimension), dtype=np.float32)
+        return self.embed_batch(torch.stack([self.preprocess.read(data) for data in files]))

@@ -12,7 +12,7 @@ from django.db.models import Model
 from apps.core.errors import BadInput
 from apps.datasets.models import Category, Sample
 from apps.datasets.selectors.snapshots import manifest_read
-from apps.datasets.sources import StorageSource
+from apps.datasets.sources import StorageSource, photo_cache_dir
 from apps.jobs.context import JobContext
 from apps.reports.models import Evaluation, QueryResult
 from apps.training.models import Run
@@ -47,6 +47,8 @@ def evaluate_job(context: JobContext) -> dict[str, Any]:
             embedder,
             rows,
             StorageSource(),
+            cache_dir=photo_cache_dir(),
+            on_message=context.log,
             on_progress=lambda done, total: context.progress(done, total, unit="samples", stage="embedding"),
             should_stop=context.should_stop,
         )

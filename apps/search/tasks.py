@@ -18,7 +18,7 @@ from apps.core.errors import BadInput, KindredError
 from apps.datasets.models import Snapshot
 from apps.datasets.photos import disk_full_explained
 from apps.datasets.selectors.snapshots import manifest_read
-from apps.datasets.sources import StorageSource
+from apps.datasets.sources import StorageSource, photo_cache_dir
 from apps.jobs.context import JobContext
 from apps.search.models import EmbeddingSet, Index
 from apps.zoo.files import folder_read
@@ -94,6 +94,8 @@ def _embed(context: JobContext, version: ModelVersion, manifest: pd.DataFrame) -
         embedder,
         manifest,
         StorageSource(),
+        cache_dir=photo_cache_dir(),
+        on_message=context.log,
         on_progress=lambda done, total: context.progress(done, total, unit="samples", stage="embedding"),
         should_stop=context.should_stop,
     )

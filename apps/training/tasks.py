@@ -9,7 +9,7 @@ from django.conf import settings
 
 from apps.core.errors import BadInput
 from apps.datasets.selectors.snapshots import manifest_read
-from apps.datasets.sources import StorageSource
+from apps.datasets.sources import StorageSource, photo_cache_dir
 from apps.jobs.context import JobContext
 from apps.jobs.services import job_submit
 from apps.training.checkpoints import checkpoint_fetch, litter_sweep
@@ -49,6 +49,7 @@ def train_job(context: JobContext) -> dict[str, Any]:
             on_event=recorder,
             should_stop=context.should_stop,
             resume_from=resume_from,
+            cache_dir=photo_cache_dir(),
         )
         recorder.flush()
         context.check()

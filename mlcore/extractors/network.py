@@ -1,77 +1,97 @@
-"""A torchvision backbone, a linear head, unit length."""
-
-from pathlib import Path
+"""A backbone, a head, unit length."""
 
 from mlcore import compat  # isort: skip  (before torchvision)
 
-import torchvision
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from typing import Self
+
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models.vision_transformer import VisionTransformer
 
-from mlcore.config import Extractor, ResNet, ViT
-from mlcore.errors import InputError
+from mlcore.config import (
+    Extractor,
+    Handcrafted,
+    Head,
+    LinearHead,
+    NoHead,
+    Preprocess,
+    ResNet,
+    Timm,
+    Torchvision,
+    Unicom,
+    ViT,
+)
+from mlcore.extractors.backbones import convolutional, vit
+from mlcore.extractors.handcrafted import ColourGradient
+from mlcore.extractors.heads import build_head
+from mlcore.extractors.timm_models import TimmBackbone
+from mlcore.extractors.unicom import UnicomBackbone
 
-__all__ = ["Network", "build_extractor", "compat"]
-
-VIT_SHAPES = {  # patch, layers, heads, width, mlp width; the last three as published (Dosovitskiy et al. 2021)
-    "vit_tiny": (8, 6, 3, 192, 768),
-    "vit_b_16": (16, 12, 12, 768, 3072),
-    "vit_b_32": (32, 12, 12, 768, 3072),
-    "vit_l_16": (16, 24, 16, 1024, 4096),
-}
+__all__ = ["Network", "compat", "new_network"]
 
 
 class Network(nn.Module):
     """Backbone and head. `forward`: `(B, 3, S, S)` normalised float -> `(B, D)` float32 of unit length.
 
-    A vector of zeros stays zeros: F.normalize divides by at least 1e-12.
+    head: linear unless said otherwise. `dimension`: D. A vector of zeros stays zeros: F.normalize divides by at least
+    1e-12.
     """
 
-    def __init__(self, backbone: nn.Module, features: int, dimension: int) -> None:
+    def __init__(self, backbone: nn.Module, features: int, dimension: int, head: Head | None = None) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = nn.Linear(features, dimension)
+        self.head = build_head(head or LinearHead(), features=features, dimension=dimension)
+        self.dimension = dimension
+        self.frozen: list[nn.Module] = []
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.backbone(images)  # (B, 3, S, S) -> (B, F)
         return F.normalize(self.head(features).float())  # (B, F) -> (B, D)
 
+    def freeze(self, share: float) -> None:
+        """Keeps a share of the backbone's layers, from the input, as they are: their weights and what they count.
 
-def build_extractor(config: Extractor, *, size: int) -> Network:
-    """The network that a recipe asks for, from scratch or from a local safetensors file.
+        A layer is a module with weights of its own, in the order in which the backbone lists them. 0 frees all.
+        """
+        modules = list(self.backbone.modules())
+        owners = [at for at, module in enumerate(modules) if any(True for _ in module.parameters(recurse=False))]
+        frozen_owners = owners[: round(share * len(owners))]
+        end = len(modules) if share == 1 else (frozen_owners[-1] + 1 if frozen_owners else 0)
+        self.backbone.requires_grad_(True)
+        for at in frozen_owners:
+            for parameter in modules[at].parameters(recurse=False):
+                parameter.requires_grad_(False)
+        self.frozen = [module for module in modules[:end] if not any(True for _ in module.children())]
+        self.train(self.training)
 
-    `size`: side of the input in pixels. Raises InputError for a file that does not fit.
-    """
+    def train(self, mode: bool = True) -> Self:
+        """Frozen layers stay in evaluation: batch normalisation there neither counts nor follows the batch."""
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
+
+
+def new_network(config: Extractor, *, size: int, preprocess: Preprocess) -> Network:
+    """The network that a recipe asks for, with first weights, for an input of `size` pixels. Raises InputError."""
     match config:
-        case ResNet():
-            backbone = getattr(torchvision.models, config.arch)(weights=None)
-            features = backbone.fc.in_features
-            backbone.fc = nn.Identity()
+        case Handcrafted():
+            statistics = ColourGradient(preprocess)
+            return Network(statistics, statistics.features, config.dimension, NoHead())
+        case _:
+            backbone, features = new_backbone(config, size)
+            return Network(backbone, features, config.dimension, config.head)
+
+
+def new_backbone(config: ResNet | ViT | Torchvision | Timm | Unicom, size: int) -> tuple[nn.Module, int]:
+    """`(B, 3, S, S) -> (B, F)`, and F."""
+    match config:
+        case ResNet() | Torchvision():
+            return convolutional(config.arch, config)
         case ViT():
-            patch, layers, heads, features, mlp = VIT_SHAPES[config.arch]
-            if size % patch:
-                raise InputError(f"{config.arch} needs an input size that is a multiple of {patch}; {size} is not.")
-            backbone = VisionTransformer(size, patch, layers, heads, features, mlp)
-            backbone.heads = nn.Identity()
-    network = Network(backbone, features, config.dimension)
-    if config.weights_path:
-        load_weights(network, Path(config.weights_path))
-    return network
-
-
-def load_weights(network: Network, path: Path) -> None:
-    """Fills a network from safetensors: a whole Kindred model, or a backbone alone (the head then stays fresh)."""
-    try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"The weights {path} cannot be read as safetensors: {error}") from None
-    whole = any(name.startswith("backbone.") for name in weights)
-    target: nn.Module = network if whole else network.backbone
-    weights = {name: value for name, value in weights.items() if whole or not name.startswith(("fc.", "heads."))}
-    try:
-        target.load_state_dict(weights)
-    except RuntimeError as error:
-        raise InputError(f"The weights {path} do not fit this extractor.", str(error).splitlines()[1:]) from None
+            return vit(config, size)
+        case Timm():
+            adapter = TimmBackbone(config, size)
+            return adapter, adapter.features
+        case Unicom():
+            unicom = UnicomBackbone(config, size)
+            return unicom, unicom.features

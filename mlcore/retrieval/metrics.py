@@ -75,6 +75,12 @@ def first_hit_ranks(hits: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.where(hits.any(1), hits.argmax(1) + 1, 0).astype(np.int64)
 
 
-def means(figures: dict[str, Floats], chosen: NDArray[np.bool_]) -> dict[str, float]:
+def figure_names(ks: Sequence[int]) -> list[str]:
+    """The names of `query_metrics`, in its order."""
+    return [*(f"{name}@{k}" for k in ks for name in METRICS), "map@r", "r_precision", "mrr"]
+
+
+def means(figures: dict[str, Floats], chosen: NDArray[np.bool_] | NDArray[np.int64]) -> dict[str, float]:
     """The mean of each figure over the chosen queries, of which each has one; {} where none is chosen."""
-    return {name: float(values[chosen].mean()) for name, values in figures.items()} if chosen.any() else {}
+    picked = {name: values[chosen] for name, values in figures.items()}
+    return {name: float(values.mean()) for name, values in picked.items() if len(values)}

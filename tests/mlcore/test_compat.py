@@ -29,7 +29,16 @@ def test_operators_that_are_there_already_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["mlcore.config", "mlcore.events", "mlcore.errors", "mlcore.table", "mlcore.manifest", "mlcore.images"]
+    "module",
+    [
+        "mlcore.config",
+        "mlcore.events",
+        "mlcore.errors",
+        "mlcore.table",
+        "mlcore.manifest",
+        "mlcore.images",
+        "mlcore.catalogue",
+    ],
 )
 def test_what_the_web_process_uses_loads_no_torch(module: str) -> None:
     done = run(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from mlcore.images import (
@@ -20,6 +21,7 @@ from mlcore.images import (
     ImageInfo,
     ImageProblem,
     decode,
+    decode_small,
     decode_with_info,
     image_size,
     inspect,
@@ -92,6 +94,24 @@ def test_16_bit_grey_is_scaled_not_clipped(kind: str) -> None:
     values = np.linspace(0, 65535, 256, dtype=np.uint16).reshape(16, 16)
     grey = np.asarray(decode(encoded(Image.fromarray(values), kind)))[..., 0]
     np.testing.assert_array_equal(grey.ravel(), np.rint(values.ravel() / 257))
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_colour_is_scaled_not_clipped(channels: int) -> None:
+    levels = np.linspace(0, 65535, 32, dtype=np.uint16)
+    pixels = np.repeat(levels[None, :, None], channels, axis=2)
+    pixels[..., 3:] = 65535  # opaque
+    colour = np.asarray(decode(deep_png(pixels)))
+    assert np.abs(colour[0, :, 0].astype(int) - np.rint(levels / 257)).max() <= 1  # Pillow keeps the upper byte
+    assert (colour[..., 0] == colour[..., 2]).all()
+
+
+def deep_png(pixels: NDArray[np.uint16]) -> bytes:
+    """`(H, W, 3 or 4)` as a PNG of 16 bits a channel, which Pillow does not write."""
+    height, width, channels = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def test_other_deep_greys() -> None:
@@ -212,11 +232,12 @@ def test_formats_off_the_list_are_refused(kind: str) -> None:
         inspect(encoded(gradient(), kind))
 
 
+def chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
 def huge_png(side: int = 50_000) -> bytes:
     """A valid one-bit PNG of side x side, all black: a few hundred kilobytes that would decode to gigabytes."""
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
     packer = zlib.compressobj(1)
     row = b"\0" * (1 + side // 8)
@@ -249,6 +270,41 @@ def test_a_little_over_the_limit_is_refused_too() -> None:
     side = int(MAX_PIXELS**0.5) // 8 * 8 + 8
     with pytest.raises(ImageProblem, match=f"{side} x {side} pixels"):
         inspect(huge_png(side))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(640, 480), (701, 503), (1203, 90), (40, 30)])
+def test_decoded_small(size: tuple[int, int], orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(gradient(*size), "JPEG", quality=95, exif=exif)
+    whole = decode(data)
+    for needs in ({"shorter": 60}, {"longer": 100}, {"shorter": 30, "longer": 350}):
+        small = decode_small(data, **needs)
+        assert small.mode == "RGB"
+        assert min(small.size) >= min(*whole.size, needs.get("shorter", 0))
+        assert max(small.size) >= min(max(whole.size), needs.get("longer", 0))
+        expected = whole.resize(small.size, Image.Resampling.BOX)
+        difference = np.abs(np.asarray(small, dtype=int) - np.asarray(expected, dtype=int))
+        assert difference.mean() < 1  # a photo that was shifted by a pixel would differ by more
+    reduced = decode_small(encoded(gradient(640, 480), "JPEG"), shorter=60)
+    assert reduced.size == (80, 60)
+    assert decode_small(encoded(gradient(640, 480), "PNG"), shorter=60).size == (640, 480)
+
+
+def test_decoding_small_refuses_what_decoding_refuses() -> None:
+    data = encoded(noise(400, 300), "JPEG")
+    for broken in (b"", data[: len(data) // 2], huge_png()):
+        with pytest.raises(ImageProblem):
+            decode_small(broken, shorter=20)
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_other_jpegs_decoded_small(mode: str) -> None:
+    small = decode_small(encoded(gradient(643, 481).convert(mode), "JPEG", quality=95), shorter=100)
+    expected = gradient(643, 481).convert(mode).convert("RGB").resize(small.size, Image.Resampling.BOX)
+    assert small.size == (161, 121)
+    assert np.abs(np.asarray(small, dtype=int) - np.asarray(expected, dtype=int)).mean() < 2
 
 
 def test_boxes() -> None:

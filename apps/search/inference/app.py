@@ -25,7 +25,7 @@ from apps.search.inference.problems import OtherSpace, Problem, TooLarge, Unauth
 from apps.search.inference.requests import SearchRequest, parse_embed, parse_search
 from apps.search.inference.shelf import Shelf
 from mlcore.errors import InputError, SpaceMismatch
-from mlcore.images import Box, ImageProblem, decode
+from mlcore.images import Box, ImageProblem
 from mlcore.index import FlatIndex
 from mlcore.model import Embedder
 
@@ -100,7 +100,7 @@ async def in_thread(threads: ThreadPoolExecutor, function: Callable[..., T], *ar
 def prepare(embedder: Embedder, data: bytes, box: Box | None, place: int | None) -> Tensor:
     """A photo's bytes -> `(3, S, S)` uint8: decoding and preprocessing, as everywhere."""
     try:
-        return embedder.preprocess(decode(data, box))
+        return embedder.preprocess.read(data, box)
     except ImageProblem as problem:
         words = str(problem)
         raise Unusable(words if place is None else f"Image {place}: {words}", "Send another photo.") from None

@@ -1,27 +1,14 @@
-"""Neighbours against a naive float64 loop: ties, exclusions, chunks, and the smallest cases."""
+"""Neighbours against a naive float64 loop and a sort: ties, exclusions, chunks, and the smallest cases."""
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlcore.errors import InputError
-from mlcore.retrieval import Neighbours, Rows, Searcher, knn, nearest
-
-
-def make_rows(count: int, **given_columns: list[int]) -> Rows:
-    """Distinct samples, unless told otherwise."""
-    columns = {
-        "ids": list(range(count)),
-        "labels": [0] * count,
-        "photos": list(range(1000, 1000 + count)),
-        "sequences": [-1] * count,
-    } | given_columns
-    return Rows(**{name: np.array(values, dtype=np.int64) for name, values in columns.items()})
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+from mlcore.retrieval import Neighbours, Rows, Searcher, knn, nearest, rough
+from tests.mlcore.retrieval.conftest import clusters, make_rows, random_rows, sorted_search, unit
 
 
 def naive(queries: np.ndarray, gallery: np.ndarray, q: Rows, g: Rows, k: int) -> tuple[list, list, list]:
@@ -77,18 +64,38 @@ def test_equals_the_naive_loop(case: tuple[np.ndarray, Rows, np.ndarray, np.ndar
         assert np.isneginf(row[len(expected) :]).all()
 
 
-def test_many_columns_go_through_block_maxima() -> None:
-    rng = np.random.default_rng(1)
-    vectors = unit(rng.standard_normal((5000, 16)))
-    vectors[4000:4100] = vectors[7]  # more copies than places in the list
-    rows = make_rows(5000)
-    assert 5000 // (8 * 9) >= 2
-    result = nearest(vectors, vectors, rows, rows, 9)
-    exact = (vectors.astype(np.float64) @ vectors.T.astype(np.float64)).astype(np.float32)
-    np.fill_diagonal(exact, -np.inf)
-    expected = np.argsort(-exact, axis=1, kind="stable")[:, :9]
-    np.testing.assert_array_equal(result.index, expected)
-    assert result.index[7].tolist() == list(range(4000, 4009))
+@pytest.mark.parametrize("kind", rough.ROUGH)
+@pytest.mark.parametrize(("count", "k"), [(900, 9), (900, 900), (5000, 1), (5000, 9), (5000, 100)])
+def test_large_galleries_against_a_sort(count: int, k: int, kind: torch.dtype) -> None:
+    rng = np.random.default_rng(count + k)
+    vectors, rows = clusters(rng, count, 24), random_rows(rng, count)
+    vectors[count // 2 : count // 2 + 120] = vectors[7]  # more copies than places in the list
+    part = slice(0, 300)
+    searcher = Searcher(vectors, rows)
+    searcher.kind = kind
+    found = searcher.nearest(vectors[part], rows.take(part), k)
+    index, similarity = sorted_search(vectors[part], vectors, rows.take(part), rows, k)
+    np.testing.assert_array_equal(found.similarity, similarity)
+    np.testing.assert_array_equal(found.index, index)
+
+
+def test_all_similarities_below_zero() -> None:
+    rng = np.random.default_rng(8)
+    gallery = -np.abs(unit(rng.standard_normal((4500, 16))))
+    queries, rows = np.abs(unit(rng.standard_normal((40, 16)))), make_rows(4500)
+    q = make_rows(40, ids=list(range(9000, 9040)), photos=[-1] * 40)
+    found = nearest(queries, gallery, q, rows, 5)
+    np.testing.assert_array_equal(found.index, sorted_search(queries, gallery, q, rows, 5)[0])
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-8, 1e-6, 1e-4, 1e-2])
+def test_a_collapsed_model_is_still_ranked_exactly(spread: float) -> None:
+    rng = np.random.default_rng(4)
+    vectors = unit(unit(rng.standard_normal((1, 48))).astype(np.float64) + spread * rng.standard_normal((4200, 48)))
+    rows = random_rows(rng, 4200)
+    part = slice(0, 25)
+    found = nearest(vectors[part], vectors, rows.take(part), rows, 20)
+    np.testing.assert_array_equal(found.index, sorted_search(vectors[part], vectors, rows.take(part), rows, 20)[0])
 
 
 def test_all_equal_gives_the_smallest_ids_every_time() -> None:
@@ -164,5 +171,17 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
 
 
 def test_chunks_bound_the_scores_in_memory() -> None:
-    searcher = Searcher(np.zeros((1000, 2), dtype=np.float32), make_rows(1000))
-    assert searcher.chunk * 1000 <= knn.SCORES_AT_ONCE
+    few = Searcher(np.zeros((1000, 2), dtype=np.float32), make_rows(1000))
+    many = Searcher(np.zeros((100_000, 2), dtype=np.float32), make_rows(100_000))
+    assert few.chunk == knn.QUERIES_AT_MOST
+    assert many.chunk * 100_000 <= knn.SCORES_AT_ONCE
+
+
+def test_no_64_bit_copy_of_a_gallery_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(knn, "PRECISE_BYTES", 1000)
+    rng = np.random.default_rng(6)
+    vectors, rows = clusters(rng, 500, 16), random_rows(rng, 500)
+    searcher = Searcher(vectors, rows)
+    found = searcher.nearest(vectors, rows, 30)
+    np.testing.assert_array_equal(found.index, sorted_search(vectors, vectors, rows, rows, 30)[0])
+    assert torch.float64 not in searcher.copies
