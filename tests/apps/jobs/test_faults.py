@@ -17,7 +17,7 @@ from django_q.models import OrmQ
 
 from apps.jobs import hosts, services, supervise
 from apps.jobs.models import Job, Slot
-from apps.jobs.processes import pid_key
+from apps.jobs.processes import log_file_tail, pid_key
 from tests.apps.jobs.conftest import Processes, free_slots
 
 pytestmark = [pytest.mark.slow]
@@ -106,6 +106,8 @@ def test_cancel_of_one_that_does_not_stop(processes: Processes, kind: str) -> No
     while pid_key(pid) == key and time.monotonic() < end:
         time.sleep(0.1)
     assert pid_key(pid) != key
+    said = next(line for line in log_file_tail(job.pk).splitlines() if "did not stop: SIGTERM" in line)
+    assert f"job_id={job.pk}" in said
 
 
 def test_cancel_of_a_frozen_one(processes: Processes) -> None:
