@@ -329,6 +329,9 @@ def test_a_snapshot_is_taken_once(filled: Dataset, client: Client) -> None:
 
 
 def test_an_empty_dataset_has_no_snapshot(dataset: Dataset, client: Client) -> None:
+    page = client.get(reverse("datasets:snapshots", args=[dataset.pk])).content.decode()
+    assert reverse("datasets:snapshot_create", args=[dataset.pk]) not in page
+    assert reverse("datasets:import_create", args=[dataset.pk]) in page
     response = client.post(reverse("datasets:snapshot_create", args=[dataset.pk]))
     assert response.status_code == 422
     assert b"nothing to freeze" in response.content
