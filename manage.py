@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
-# Commands that answer without a database.
-NO_DATABASE = {"help", "version", "--help", "--version", "collectstatic", "makemessages", "diffsettings", "stop"}
+# Commands that answer without a database, or see to it themselves.
+NO_DATABASE = {"help", "version", "--help", "--version", "collectstatic", "makemessages", "diffsettings"}
+NO_DATABASE |= {"serve", "stop"}
 
 
 def main() -> None:

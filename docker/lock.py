@@ -12,7 +12,7 @@ LEFT_OUT_BEGINNINGS = ("nvidia-", "cuda-")
 def main() -> None:
     versions = {found.metadata["Name"]: found.version for found in metadata.distributions()}
     kept = {
-        # "+cpu" and "+cu129" name builds of one version; which is right, pip decides on the machine.
+        # "+cpu" and "+cu130" name builds of one version; which is right, pip decides on the machine.
         name: version.partition("+")[0]
         for name, version in versions.items()
         if name.lower() not in LEFT_OUT and not name.lower().startswith(LEFT_OUT_BEGINNINGS)

@@ -1,7 +1,12 @@
 """People and their roles, in the admin."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.db.models import ForeignKey, QuerySet
+from django.forms import ModelChoiceField
+from django.http import HttpRequest
 
 from apps.accounts.models import ApiToken, Membership, User
 
@@ -9,6 +14,18 @@ from apps.accounts.models import ApiToken, Membership, User
 class MembershipInline(admin.TabularInline[Membership, User]):
     model = Membership
     extra = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
+        return super().get_queryset(request).select_related("user")
+
+    def formfield_for_foreignkey(
+        self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> ModelChoiceField[Any] | None:
+        """The choices are read once, not once for each row."""
+        field = super().formfield_for_foreignkey(db_field, request, **kwargs)
+        if field is not None:
+            field.choices = list(field.iterator(field))
+        return field
 
 
 @admin.register(User)

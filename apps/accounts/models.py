@@ -48,7 +48,7 @@ class ApiToken(models.Model):
 
 
 class LoginAttempt(models.Model):
-    """A failed sign-in, for the throttle. Old rows are swept by the hourly schedule."""
+    """A failed sign-in, for the throttle. Old rows go when another is noted."""
 
     username = models.CharField(max_length=150)
     address = models.GenericIPAddressField(null=True)

@@ -1,7 +1,6 @@
 """The errors that people see: what is wrong, where, and what to do.
 
-Raised by services and selectors; `apps.core.middleware.ErrorMiddleware` turns them into a page or a fragment,
-`apps.api.problems` into an RFC 9457 problem document.
+Raised by services and selectors; `apps.core.answers` turns them into a page, a fragment, or a problem document.
 """
 
 from typing import Any
@@ -37,6 +36,13 @@ class Conflict(KindredError):  # noqa: N818
 
     status = 409
     title = "It was changed meanwhile"
+
+
+class TooLarge(KindredError):  # noqa: N818
+    """More was sent than is read at once."""
+
+    status = 413
+    title = "Too large"
 
 
 class Unavailable(KindredError):  # noqa: N818

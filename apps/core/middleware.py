@@ -9,10 +9,10 @@ import structlog
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils.functional import SimpleLazyObject
 
-from apps.core.errors import KindredError
+from apps.core.answers import API, error_answer
+from apps.core.errors import KindredError, TooLarge
 
 log = structlog.get_logger(__name__)
 
@@ -64,24 +64,21 @@ def _known_user_id(request: HttpRequest) -> int | None:
 class BodyLimitMiddleware:
     """Refuses a large body before anything reads it: the form parser would put it onto the disk, whoever sent it.
 
-    Imports of people who are signed in, and the API, which knows its caller before it reads, judge sizes themselves.
+    Imports of people who are signed in judge their size themselves, by settings.MAX_UPLOAD_BYTES.
     """
 
-    large = re.compile(r"^/datasets/\d+/imports/new$|^/api/v1/")
+    imports = re.compile(r"^/datasets/\d+/imports/new$")
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        size = int(request.META.get("CONTENT_LENGTH") or 0)
-        if size > settings.MAX_BODY_BYTES and not self._may_be_large(request):
-            return HttpResponse("The request is too large.", status=413, content_type="text/plain")
+        size = int(request.META.get("CONTENT_LENGTH") or 0)  # without a length, no body is read at all
+        limit = settings.MAX_API_BODY_BYTES if request.path.startswith(API) else settings.MAX_BODY_BYTES
+        if size > limit and not (self.imports.match(request.path) and request.user.is_authenticated):
+            words = f"The request is larger than {limit // 2**20} MiB."
+            return error_answer(request, TooLarge(words, remedy="Send less at a time."))
         return self.get_response(request)
-
-    def _may_be_large(self, request: HttpRequest) -> bool:
-        if not self.large.match(request.path):
-            return False
-        return request.path.startswith("/api/") or request.user.is_authenticated
 
 
 class ContentSecurityPolicyMiddleware:
@@ -97,7 +94,7 @@ class ContentSecurityPolicyMiddleware:
 
 
 class ErrorMiddleware:
-    """Shows a `KindredError` as a page, or as a notice where htmx asked."""
+    """Answers a `KindredError` of a view in the form that was asked for."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -106,7 +103,4 @@ class ErrorMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, KindredError):
-            return None
-        template = "core/_error.html" if request.headers.get("HX-Request") else "core/error.html"
-        return render(request, template, {"error": exception}, status=exception.status)
+        return error_answer(request, exception) if isinstance(exception, KindredError) else None

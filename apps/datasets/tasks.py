@@ -17,6 +17,7 @@ from apps.datasets.models import Import, ImportFile
 from apps.datasets.photos import PhotoFacts, photo_facts, photo_store
 from apps.datasets.selectors.imports import known_labels
 from apps.datasets.services.imports import Taken, import_chunk_add, upload_remove
+from apps.datasets.services.photos import PhotosGone, photos_hold
 from apps.jobs.context import Cancelled, JobContext
 from apps.jobs.models import Job
 from mlcore.images import ImageProblem
@@ -119,16 +120,26 @@ def take_in(context: JobContext, dataset_import: Import, plan: Plan, reader: "Re
     counts = dict.fromkeys(ImportFile.Outcome.values, 0) | done
     total, count = len(plan.rows), len(plan.rows) - len(rows)
     for taken in reader.chunks(rows, total):
-        with context.fenced():
-            for outcome, number in import_chunk_add(dataset_import=dataset_import, taken=taken).items():
-                counts[outcome] += number
-            dataset_import.counts = counts
-            dataset_import.save(update_fields=["counts", "problems"])
+        try:
+            chunk_add(context, dataset_import, taken, counts)
+        except PhotosGone:
+            with context.fenced():
+                photos_hold(())  # no sweep comes between from here on
+                chunk_add(context, dataset_import, reader.again(taken), counts)
         count += len(taken)
         context.progress(count, total, "files", "Decoding, hashing, storing")
     dataset_import.counts = counts
     refused = f", {counts['refused']:,} refused" if counts["refused"] else ""
     context.log(f"{counts['added']:,} added, {counts['duplicate']:,} there already{refused}")
+
+
+def chunk_add(context: JobContext, dataset_import: Import, taken: Sequence[Taken], counts: dict[str, int]) -> None:
+    """Writes a chunk with its outcomes, which are added to `counts`. Raises PhotosGone; then nothing was written."""
+    with context.fenced():
+        for outcome, number in import_chunk_add(dataset_import=dataset_import, taken=taken).items():
+            counts[outcome] += number
+        dataset_import.counts = counts
+        dataset_import.save(update_fields=["counts", "problems"])
 
 
 class Reader:
@@ -176,6 +187,10 @@ class Reader:
                     done += 1
                     self._context.progress(done, total, "files", "Decoding, hashing, storing")
                 yield taken
+
+    def again(self, taken: Sequence[Taken]) -> list[Taken]:
+        """A chunk whose photos were swept meanwhile, its files stored once more."""
+        return [self._take(each.row) for each in taken]
 
     def _take(self, row: Row) -> Taken:
         if row.refusal:

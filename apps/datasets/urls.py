@@ -7,7 +7,6 @@ urlpatterns = [
     path("", datasets.dataset_list, name="list"),
     path("new", datasets.dataset_create, name="create"),
     path("<int:pk>/", datasets.dataset_detail, name="detail"),
-    path("<int:pk>/delete", datasets.dataset_delete, name="delete"),
     path("<int:pk>/samples", samples.sample_list, name="samples"),
     path("<int:pk>/samples/update", samples.samples_update, name="samples_update"),
     path("samples/<int:pk>", samples.sample_detail, name="sample"),

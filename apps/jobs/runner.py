@@ -161,6 +161,8 @@ class Pulse(threading.Thread):
         self.join(timeout=FLUSH_SECONDS * 4)
 
     def run(self) -> None:
+        # A thread begins without the context of the one that made it.
+        structlog.contextvars.bind_contextvars(job_id=self._context.job.pk, attempt=self._context.attempt)
         interval = min(FLUSH_SECONDS, settings.JOB_HEARTBEAT_SECONDS)
         while not self._ended.wait(interval):
             due = self._context.seconds_since_beat >= settings.JOB_HEARTBEAT_SECONDS or self._context.has_unsaved

@@ -36,13 +36,20 @@ class Evaluation(models.Model):
 
 
 class QueryResult(models.Model):
-    """One query of a report, with its neighbours as they were ranked."""
+    """One query of a report, with its neighbours as they were ranked.
+
+    Names are those of the snapshot, as the hits are: what was called a hit can be read off them whatever people rename
+    or relabel later.
+    """
 
     evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="queries")
-    sample = models.ForeignKey("datasets.Sample", on_delete=models.CASCADE, related_name="+")
+    # None: deleted since the snapshot
+    sample = models.ForeignKey("datasets.Sample", null=True, on_delete=models.SET_NULL, related_name="+")
+    label = models.CharField(max_length=200)
+    category = models.CharField(max_length=200, blank=True)
     average_precision = models.FloatField(null=True)  # None: the query has no match in the gallery
     first_hit_rank = models.PositiveIntegerField(null=True)  # 1 is best; None: no hit among the retrieved
-    neighbours = models.JSONField(default=list)  # [{"sample": id, "distance": cosine, "hit": bool}]
+    neighbours = models.JSONField(default=list)  # [{"sample": id, "label": str, "distance": cosine, "hit": bool}]
 
     class Meta:
         indexes = [models.Index(fields=["evaluation", "average_precision", "id"])]

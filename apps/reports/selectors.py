@@ -13,13 +13,23 @@ WORST = 10
 HEADLINES = ("cmc@1", "map@r", "precision@5")
 CATEGORY_METRICS = ("cmc@1", "precision@5", "map@r")
 CATEGORY_SORTS = ("name", "queries", *CATEGORY_METRICS)
+NO_LABEL = "no label"
+NOT_KEPT = "label not kept"  # by a report from before labels were, whose manifest is gone
 
 
 @dataclass(frozen=True)
-class Neighbour:
-    """One of a query's neighbours, with the sample as it is now."""
+class Shown:
+    """A sample of a report, by the label that the snapshot has."""
 
-    sample: Sample
+    sample: Sample | None  # as it is now; None: deleted since
+    label: str
+    now: str  # its label now; "" where it still has the same one, or is gone
+
+
+@dataclass(frozen=True)
+class Neighbour(Shown):
+    """One of a query's neighbours."""
+
     distance: float  # cosine distance, 0..2
     hit: bool
 
@@ -30,7 +40,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True)
-class WorstQuery:
+class WorstQuery(Shown):
     result: QueryResult
     neighbours: list[Neighbour]
 
@@ -49,23 +59,37 @@ def worst_queries(*, evaluation: Evaluation, count: int = WORST) -> list[WorstQu
     samples = Sample.objects.select_related("label").in_bulk(ids)
     return [
         WorstQuery(
-            result,
-            [
-                Neighbour(samples[entry["sample"]], entry["distance"], entry["hit"])
+            **_shown(result.sample, result.label),
+            result=result,
+            neighbours=[
+                Neighbour(
+                    **_shown(samples.get(entry["sample"]), entry["label"]),
+                    distance=entry["distance"],
+                    hit=entry["hit"],
+                )
                 for entry in result.neighbours
-                if entry["sample"] in samples
             ],
         )
         for result in results
     ]
 
 
+def _shown(sample: Sample | None, label: str) -> dict[str, Any]:
+    now = "" if sample is None else sample.label.name if sample.label else NO_LABEL
+    return {"sample": sample, "label": label or NOT_KEPT, "now": "" if now == label else now}
+
+
 def worst_results(evaluation: Evaluation) -> QuerySet[QueryResult]:
     return (
         evaluation.queries.filter(average_precision__isnull=False)
-        .select_related("sample__label", "sample__category")
+        .select_related("sample__label")
         .order_by("average_precision", F("first_hit_rank").desc(nulls_first=True), "id")
     )
+
+
+def deleted_count(evaluation: Evaluation) -> int:
+    """How many queries' samples have been deleted since the snapshot."""
+    return evaluation.queries.filter(sample=None).count()
 
 
 def categories_sorted(evaluation: Evaluation, sort: str) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 from django.conf import settings
-from django.db.models import Model
 
 from apps.core.errors import BadInput
 from apps.datasets.models import Category, Sample
@@ -81,9 +80,7 @@ def report_write(context: JobContext, run: Run, rows: pd.DataFrame, report: Repo
         }
         for category in report.categories
     ]
-    alive = existing(Sample, [query.sample_id for query in report.queries])
-    kept = [query for query in report.queries if query.sample_id in alive]
-    counts = {**report.counts, **left_out(rows, report.queries), "samples_deleted": len(report.queries) - len(kept)}
+    counts = {**report.counts, **left_out(rows, report.queries)}
     with context.fenced():
         evaluation, _ = Evaluation.objects.update_or_create(
             job=context.job,
@@ -97,26 +94,41 @@ def report_write(context: JobContext, run: Run, rows: pd.DataFrame, report: Repo
             },
         )
         evaluation.queries.all().delete()
-        QueryResult.objects.bulk_create([query_row(evaluation, query) for query in kept], batch_size=ROWS_PER_INSERT)
+        QueryResult.objects.bulk_create(query_rows(evaluation, rows, report), batch_size=ROWS_PER_INSERT)
     return {"report": evaluation.pk, "overall": report.overall}
 
 
-def query_row(evaluation: Evaluation, query: QueryReport) -> QueryResult:
-    return QueryResult(
-        evaluation=evaluation,
-        sample_id=query.sample_id,
-        average_precision=query.average_precision,
-        first_hit_rank=query.first_hit_rank,
-        neighbours=[
-            {"sample": neighbour.sample_id, "distance": round(neighbour.distance, 6), "hit": neighbour.hit}
-            for neighbour in query.neighbours
-        ],
-    )
+def query_rows(evaluation: Evaluation, rows: pd.DataFrame, report: Report) -> list[QueryResult]:
+    """The report's queries as rows, with the names that the snapshot has."""
+    names = snapshot_names(rows)
+    ids = [query.sample_id for query in report.queries]
+    alive = set(Sample.objects.filter(pk__in=ids).values_list("pk", flat=True))
+    return [
+        QueryResult(
+            evaluation=evaluation,
+            sample_id=query.sample_id if query.sample_id in alive else None,
+            label=names[query.sample_id][0],
+            category=names[query.sample_id][1],
+            average_precision=query.average_precision,
+            first_hit_rank=query.first_hit_rank,
+            neighbours=[
+                {
+                    "sample": neighbour.sample_id,
+                    "label": names[neighbour.sample_id][0],
+                    "distance": round(neighbour.distance, 6),
+                    "hit": neighbour.hit,
+                }
+                for neighbour in query.neighbours
+            ],
+        )
+        for query in report.queries
+    ]
 
 
-def existing(model: type[Model], ids: list[int]) -> set[int]:
-    """Those of the ids that still have a row: samples may have been deleted since the snapshot."""
-    return set(model._default_manager.filter(pk__in=ids).values_list("pk", flat=True))
+def snapshot_names(rows: pd.DataFrame) -> dict[int, tuple[str, str]]:
+    """Sample id -> its label and category ("": none) in a manifest."""
+    columns = rows["sample_id"], rows["label"], rows["category"].fillna("")
+    return {sample_id: (label, category) for sample_id, label, category in zip(*map(list, columns), strict=True)}
 
 
 def left_out(rows: pd.DataFrame, queries: list[QueryReport]) -> dict[str, int]:

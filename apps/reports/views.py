@@ -48,6 +48,7 @@ def report_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "headlines": figure_rows(report.overall, report.untrained, selectors.HEADLINES),
         "figures": figure_rows(report.overall, report.untrained),
         "measured": report.counts.get("queries", 0) - report.counts.get("queries_without_match", 0),
+        "deleted": selectors.deleted_count(report),
         "worst": selectors.worst_queries(evaluation=report),
         **_category_context(report, sort),
         "breadcrumbs": [

@@ -1,13 +1,17 @@
-"""Asking for an index."""
+"""Asking for an index, and deleting a dataset's."""
+
+from functools import partial
 
 from django.db import transaction
 
 from apps.accounts.models import Role, User
 from apps.core.errors import BadInput, Conflict
-from apps.datasets.models import Snapshot
+from apps.core.files import folder_delete
+from apps.datasets.models import Dataset, Snapshot
 from apps.datasets.selectors.datasets import role_require
 from apps.jobs.models import Job
 from apps.jobs.services import job_submit
+from apps.search.models import EmbeddingSet, Index
 from apps.zoo.models import ModelVersion
 
 
@@ -42,3 +46,13 @@ def index_submit(
     if then_champion:
         payload["champion_by"] = user.pk
     return job_submit(kind="index", title=f"Index {locked}", payload=payload, owner=user, dataset=dataset)
+
+
+@transaction.atomic
+def indexes_delete(*, dataset: Dataset) -> None:
+    """Deletes a dataset's indexes and embeddings, with their files. A process that holds one serves on for a moment."""
+    for pk in ModelVersion.objects.filter(model__dataset=dataset).values_list("pk", flat=True):
+        for folder in ("indexes", "embeddings"):
+            transaction.on_commit(partial(folder_delete, f"{folder}/{pk}"), robust=True)
+    Index.objects.filter(dataset=dataset).delete()
+    EmbeddingSet.objects.filter(snapshot__dataset=dataset).delete()

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from apps.accounts.models import User
 from apps.core.errors import BadInput, KindredError
+from apps.core.files import folder_delete
 from apps.datasets.models import Snapshot
 from apps.datasets.photos import disk_full_explained
 from apps.datasets.selectors.snapshots import manifest_read
@@ -170,7 +171,7 @@ def _sweep(context: JobContext, version: ModelVersion) -> None:
         Index.objects.filter(pk__in=[index.pk for index in old], is_active=False).delete()
     for index in old:
         if not index.is_active:
-            _folder_delete(index.folder_key)
+            folder_delete(index.folder_key)
 
 
 def _litter_sweep(context: JobContext, version: ModelVersion) -> None:
@@ -178,17 +179,7 @@ def _litter_sweep(context: JobContext, version: ModelVersion) -> None:
     for attempt in range(1, context.attempt):
         folder_key = f"indexes/{version.pk}/{context.job.pk}-{attempt}"
         if not Index.objects.filter(folder_key=folder_key).exists():
-            _folder_delete(folder_key)
-
-
-def _folder_delete(folder_key: str) -> None:
-    try:
-        names = default_storage.listdir(folder_key)[1]
-    except FileNotFoundError:
-        return
-    for name in names:
-        default_storage.delete(f"{folder_key}/{name}")
-    default_storage.delete(folder_key)
+            folder_delete(folder_key)
 
 
 def _write(folder_key: str, files: Mapping[str, bytes]) -> None:

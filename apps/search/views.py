@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts.models import User
 from apps.core.errors import BadInput, KindredError
 from apps.datasets.models import Dataset, Sample, Snapshot
-from apps.datasets.selectors.datasets import datasets_list
+from apps.datasets.selectors.datasets import dataset_photos, datasets_list
 from apps.search import client, selectors, services
 from apps.search.forms import KS, SearchForm, search_parse
 from apps.search.models import Index
@@ -38,7 +38,9 @@ def page(request: HttpRequest, pk: int) -> HttpResponse:
     dataset = _dataset(request, pk)
     context = _page_context(dataset)
     status = 200
-    if "sample" in request.GET and context["index"] is not None:
+    if "sample" not in request.GET and context["index"] is not None:
+        context["starters"] = dataset_photos(dataset=dataset)
+    elif context["index"] is not None:
         form = SearchForm(request.GET)
         values = search_parse(form)
         context |= {"sample": _sample(dataset, values["sample"]), "values": values}

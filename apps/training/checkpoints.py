@@ -1,4 +1,7 @@
-"""Checkpoints in the storage: a row publishes one, a file without a row is litter."""
+"""Checkpoints in the storage: a row publishes one, a file without a row is litter.
+
+They are there for the next attempt at a job. A job that has ended gets none, however it ended, so its run keeps none.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -8,6 +11,7 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 
 from apps.jobs.context import JobContext
+from apps.jobs.models import Job
 from apps.training.models import Checkpoint, Run
 from mlcore.events import CheckpointWritten
 
@@ -70,6 +74,23 @@ def copy_out(key: str, target: Path) -> str:
             digest.update(chunk)
             local.write(chunk)
     return digest.hexdigest()
+
+
+def checkpoints_drop(context: JobContext, run: Run) -> None:
+    """Drops the run's checkpoints, rows before files: a run that is cancelled is never taken up again."""
+    with context.fenced():
+        Checkpoint.objects.filter(run=run).delete()
+    litter_sweep(run)
+
+
+def checkpoints_sweep() -> int:
+    """Drops those of runs that have ended otherwise: killed, cancelled in the queue, failed. Returns how many."""
+    ended = Checkpoint.objects.filter(run__job__state__in=Job.FINAL_STATES)
+    keys = dict(ended.values_list("pk", "file_key"))
+    Checkpoint.objects.filter(pk__in=keys).delete()
+    for key in keys.values():
+        default_storage.delete(key)
+    return len(keys)
 
 
 def litter_sweep(run: Run) -> None:

@@ -1,9 +1,11 @@
 """The form of a new run.
 
 The complete recipe travels with it as text, and so does the one that the page was drawn from (`base`). Whatever
-differs from it is what the person changed, knob or text, with or without JavaScript.
+differs from it is what the person changed, knob or text, with or without JavaScript. The size of a batch is the
+preset's, or the nearest that the train split can fill, until the person changes it (`own`: the knobs so changed).
 """
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from django import forms
@@ -12,6 +14,7 @@ from apps.datasets.models import Dataset, Snapshot
 from apps.training import recipes
 from apps.training.selectors import SHOWN_PRESETS
 from mlcore.config import PRESETS, Recipe
+from mlcore.table import Note, TrainFacts
 
 NOW = "now"  # a snapshot of the dataset's current state, made when the run starts
 LOSSES = [("arcface", "ArcFace: a direction per label"), ("triplet", "Triplet: hardest pairs of a batch")]
@@ -44,11 +47,17 @@ class RunForm(forms.Form):
     )
     base = forms.CharField(max_length=recipes.MAX_TEXT, widget=forms.HiddenInput)
     base_preset = forms.CharField(max_length=32, widget=forms.HiddenInput)
+    own = forms.CharField(max_length=32, required=False, widget=forms.HiddenInput)
 
-    def __init__(self, dataset: Dataset, snapshot: Snapshot | None, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, dataset: Dataset, snapshot: Snapshot | None, facts: TrainFacts, *args: Any, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.dataset = dataset
+        self.facts = facts
         self.resolved: Recipe | None = None  # what the person asks for, once `is_valid`
+        self.own_knobs: frozenset[str] = frozenset()
+        self.notes: list[Note] = []
         self.recipe_problems: list[dict[str, str]] = []
         snapshots = list(Snapshot.objects.filter(dataset=dataset).order_by("-number")[:SNAPSHOTS_SHOWN])
         if snapshot is not None and snapshot not in snapshots:
@@ -59,16 +68,23 @@ class RunForm(forms.Form):
         ]
 
     @classmethod
-    def initial_for(cls, recipe: Recipe, preset: str) -> dict[str, Any]:
-        """What the fields hold that follow from a recipe."""
+    def initial_for(cls, recipe: Recipe, preset: str, own: Collection[str] = ()) -> dict[str, Any]:
+        """What the fields hold that follow from a recipe. `own`: the batch knobs that are not the preset's."""
         text = recipes.recipe_text(recipe)
-        return {**recipes.knobs_of(recipe), "preset": preset, "recipe": text, "base": text, "base_preset": preset}
+        hidden = {"base": text, "base_preset": preset, "own": " ".join(sorted(own))}
+        return {**recipes.knobs_of(recipe), "preset": preset, "recipe": text, **hidden}
+
+    def show_notes(self, notes: Iterable[Note]) -> None:
+        """Says beside a field why it does not hold what the preset has."""
+        for note in notes:
+            self.fields[note.key].help_text = str(note)
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or {}
         if not self.errors:
             try:
                 self.resolved = self.resolve(data)
+                self.show_notes(self.notes)
             except recipes.RecipeError as error:
                 self.recipe_problems = error.problems
                 self.add_error("recipe", "The recipe has faults; they are listed above.")
@@ -77,14 +93,18 @@ class RunForm(forms.Form):
     def resolve(self, data: dict[str, Any]) -> Recipe:
         """The recipe that the changes against `base` add up to: the text first, else the preset, then the knobs."""
         base = recipes.recipe_parse(data["base"])
-        start = base
+        before = recipes.knobs_of(base)
+        start, own = base, set(data["own"].split())
         if same_text(data["recipe"]) != same_text(data["base"]):
             start = recipes.recipe_parse(data["recipe"])
+            own |= {name for name, value in recipes.knobs_of(start).items() if value != before[name]}
         elif data["preset"] != data["base_preset"]:
-            start = PRESETS[data["preset"]]
-        before = recipes.knobs_of(base)
+            start, own = PRESETS[data["preset"]], set()
         changes = {name: data[name] for name in KNOBS if data[name] is not None and data[name] != before[name]}
-        return recipes.knobs_apply(start, changes) if changes else start
+        self.own_knobs = frozenset((own | changes.keys()) & set(recipes.BATCH_KNOBS))
+        asked = recipes.knobs_apply(start, changes) if changes else start
+        fitted, self.notes = recipes.batch_fit(asked, data["preset"], self.facts, own=self.own_knobs)
+        return fitted
 
 
 class PublishForm(forms.Form):

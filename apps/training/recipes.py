@@ -1,12 +1,13 @@
 """Recipes as people edit them: a few knobs, and the complete text behind them. No torch."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
-from mlcore.config import ArcFace, BalancedSampler, Recipe, ShuffleSampler, Triplet
+from mlcore.config import PRESETS, ArcFace, BalancedSampler, Recipe, ShuffleSampler, Triplet
+from mlcore.table import Note, TrainFacts, recipe_fit
 
 ARCHES = [
     ("resnet18", "ResNet-18, 11 million parameters"),
@@ -17,6 +18,7 @@ ARCHES = [
     ("vit_b_16", "ViT-B/16, 86 million"),
     ("vit_l_16", "ViT-L/16, 300 million"),
 ]
+BATCH_KNOBS = ("labels", "instances")  # until somebody turns them, they are the preset's as far as the photos go
 MAX_TEXT = 20_000  # characters; a complete recipe has about a thousand
 
 
@@ -116,3 +118,12 @@ def knobs_apply(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
             case "seed":
                 data["seed"] = value
     return recipe_validate(data)
+
+
+def batch_fit(recipe: Recipe, preset: str, facts: TrainFacts, *, own: Collection[str]) -> tuple[Recipe, list[Note]]:
+    """The recipe with the preset's batches as large as the train rows can fill; the `BATCH_KNOBS` in `own` stay."""
+    if not isinstance(recipe.sampler, BalancedSampler):
+        return recipe, []
+    wanted = knobs_of(PRESETS[preset])
+    changes = {name: wanted[name] for name in BATCH_KNOBS if name not in own and wanted[name] is not None}
+    return recipe_fit(knobs_apply(recipe, changes), facts, keep=own)

@@ -9,6 +9,7 @@ from apps.core import metrics
 from apps.jobs.models import Job
 from apps.training.models import Point, Run, RunQuerySet
 from mlcore.config import PRESETS, BalancedSampler, Recipe, ShuffleSampler
+from mlcore.table import TrainFacts, recipe_fit
 
 POINTS_PER_SERIES = 2000  # more than a screen has columns
 SHOWN_PRESETS = {
@@ -71,10 +72,12 @@ def recipe_seconds(recipe: Recipe) -> int:
     return max(1, round(seconds / step)) * step
 
 
-def preset_cards() -> list[PresetCard]:
+def preset_cards(facts: TrainFacts) -> list[PresetCard]:
+    """The presets, each with batches that these train rows can fill."""
+    fitted = {name: recipe_fit(PRESETS[name], facts)[0] for name in SHOWN_PRESETS}
     return [
-        PresetCard(name, text, recipe := PRESETS[name], recipe_images(recipe), recipe_seconds(recipe))
-        for name, text in SHOWN_PRESETS.items()
+        PresetCard(name, SHOWN_PRESETS[name], recipe, recipe_images(recipe), recipe_seconds(recipe))
+        for name, recipe in fitted.items()
     ]
 
 

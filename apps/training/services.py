@@ -1,22 +1,24 @@
-"""Starting a run and publishing what it made."""
+"""Starting a run, publishing what it made, and deleting a dataset's."""
 
 import re
+from functools import partial
 
 import pandas as pd
 from django.db import transaction
 
 from apps.accounts.models import Role, User
 from apps.core.errors import BadInput
-from apps.datasets.models import Snapshot
+from apps.core.files import folder_delete
+from apps.datasets.models import Dataset, Snapshot
 from apps.datasets.selectors.datasets import role_require
 from apps.datasets.selectors.snapshots import manifest_read
 from apps.jobs.services import job_submit
 from apps.search.services import index_submit
-from apps.training.models import Run
+from apps.training.models import Checkpoint, Point, Run
 from apps.zoo.models import Model, ModelVersion
 from apps.zoo.services import CHAMPION, alias_set, version_create, version_publish
 from mlcore.config import PRESETS, BalancedSampler, Recipe
-from mlcore.table import Problem
+from mlcore.table import Problem, recipe_fit, train_facts
 from mlcore.table import preflight as table_preflight
 
 CUSTOM = "custom"
@@ -62,15 +64,18 @@ def recipe_problems(recipe: Recipe) -> list[Problem]:
 
 @transaction.atomic
 def run_create(*, snapshot: Snapshot, preset: str, recipe: Recipe | None, name: str, user: User) -> Run:
-    """Queues a training of `recipe` (or of the preset's own) on a snapshot.
+    """Queues a training on a snapshot: of `recipe` as it is, or of the preset with batches that the snapshot can fill.
 
     Raises Forbidden below the role of a manager; BadInput with every fault of the preflight in `extra["problems"]`.
     """
     role_require(user=user, dataset=snapshot.dataset, role=Role.MANAGER)
     if recipe is None and preset not in PRESETS:
         raise BadInput(f"There is no preset {preset!r}.", remedy=f"Choose one of: {', '.join(PRESETS)}.")
-    chosen = recipe or PRESETS[preset]
-    problems = preflight(manifest_read(snapshot), chosen)
+    manifest = manifest_read(snapshot)
+    # The preset, and what becomes of it on this snapshot, are both "the preset" to people.
+    same = [PRESETS[preset], recipe_fit(PRESETS[preset], train_facts(manifest))[0]] if preset in PRESETS else []
+    chosen = recipe or same[-1]
+    problems = preflight(manifest, chosen)
     if any(problem.severity == "error" for problem in problems):
         raise BadInput(
             "This training cannot start as it stands; no time was spent on it.",
@@ -83,7 +88,7 @@ def run_create(*, snapshot: Snapshot, preset: str, recipe: Recipe | None, name: 
         name=title,
         dataset=snapshot.dataset,
         snapshot=snapshot,
-        preset=preset if PRESETS.get(preset) == chosen else CUSTOM,
+        preset=preset if chosen in same else CUSTOM,
         recipe=chosen.model_dump(mode="json"),
         warnings=[f"{problem.message} {problem.remedy}" for problem in problems],
         job=job,
@@ -129,3 +134,14 @@ def run_publish(*, run: Run, user: User, model_name: str | None = None) -> Model
     # A champion that serves is followed only once the new one can: its index moves the alias.
     index_submit(version=version, user=user, then_champion=not is_first)
     return version
+
+
+@transaction.atomic
+def runs_delete(*, dataset: Dataset) -> None:
+    """Deletes a dataset's runs with their curves, checkpoints and files. Their reports go first; none is at work."""
+    runs = list(Run.objects.filter(dataset=dataset).values_list("pk", flat=True))
+    for pk in runs:
+        transaction.on_commit(partial(folder_delete, f"runs/{pk}"), robust=True)
+    Point.objects.filter(run__in=runs).delete()
+    Checkpoint.objects.filter(run__in=runs).delete()
+    Run.objects.filter(pk__in=runs).delete()

@@ -10,9 +10,9 @@ from django.conf import settings
 from apps.core.errors import BadInput
 from apps.datasets.selectors.snapshots import manifest_read
 from apps.datasets.sources import StorageSource, photo_cache_dir
-from apps.jobs.context import JobContext
+from apps.jobs.context import Cancelled, JobContext
 from apps.jobs.services import job_submit
-from apps.training.checkpoints import checkpoint_fetch, litter_sweep
+from apps.training.checkpoints import checkpoint_fetch, checkpoints_drop, checkpoints_sweep, litter_sweep
 from apps.training.models import Checkpoint, Run
 from apps.training.recorder import Recorder
 from apps.zoo.files import MODEL_FILES, folder_write
@@ -36,6 +36,7 @@ def train_job(context: JobContext) -> dict[str, Any]:
     folder.mkdir(parents=True)
     try:
         litter_sweep(run)
+        checkpoints_sweep()
         context.progress(0, stage="reading the snapshot")
         manifest = manifest_read(run.snapshot)
         recipe = Recipe.model_validate(run.recipe)
@@ -57,6 +58,9 @@ def train_job(context: JobContext) -> dict[str, Any]:
             raise RuntimeError("The training stopped without having been asked to.")
         context.progress(result.steps, result.steps, unit="steps", stage="keeping the model")
         return run_finish(context, run, result)
+    except Cancelled:
+        checkpoints_drop(context, run)
+        raise
     except InputError as error:
         raise BadInput(error.message, remedy=" ".join(error.problems)) from error
     finally:

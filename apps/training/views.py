@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pandas as pd
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -21,6 +22,7 @@ from apps.training import recipes, selectors, services
 from apps.training.forms import NOW, PublishForm, RunForm
 from apps.training.models import Run
 from mlcore.config import PRESETS, Recipe
+from mlcore.table import recipe_fit, train_facts
 
 PAGE_SIZE = 50
 DEFAULT_PRESET = "standard"
@@ -61,12 +63,15 @@ def run_new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _start(request, dataset)
     snapshot = _snapshot_asked(dataset, request.GET.get("snapshot", NOW))
+    manifest = _manifest(dataset, snapshot)
+    facts = train_facts(manifest)
     asked = request.GET.get("preset", "")
     preset = asked if asked in selectors.SHOWN_PRESETS else DEFAULT_PRESET
-    recipe = PRESETS[preset]
+    recipe, notes = recipe_fit(PRESETS[preset], facts)
     initial = RunForm.initial_for(recipe, preset)
-    form = RunForm(dataset, snapshot, initial={**initial, "snapshot": snapshot.pk if snapshot else NOW})
-    return render(request, "training/new.html", _new_context(form, snapshot, recipe))
+    form = RunForm(dataset, snapshot, facts, initial={**initial, "snapshot": snapshot.pk if snapshot else NOW})
+    form.show_notes(notes)
+    return render(request, "training/new.html", _new_context(form, manifest, recipe))
 
 
 @require_POST
@@ -77,13 +82,16 @@ def run_preview(request: HttpRequest) -> HttpResponse:
         raise Http404
     role_require(user=_user(request), dataset=dataset, role=Role.MANAGER)
     snapshot = _snapshot_asked(dataset, request.POST.get("snapshot", NOW))
-    form = RunForm(dataset, snapshot, request.POST)
+    manifest = _manifest(dataset, snapshot)
+    facts = train_facts(manifest)
+    form = RunForm(dataset, snapshot, facts, request.POST)
     if form.is_valid() and form.resolved is not None:
         keep = {name: form.cleaned_data[name] for name in ("name", "snapshot")}
-        initial = RunForm.initial_for(form.resolved, form.cleaned_data["preset"])
-        fresh = RunForm(dataset, snapshot, initial={**initial, **keep})
-        return render(request, "training/_form.html", _new_context(fresh, snapshot, form.resolved))
-    return render(request, "training/_form.html", _new_context(form, snapshot, None))
+        initial = RunForm.initial_for(form.resolved, form.cleaned_data["preset"], form.own_knobs)
+        fresh = RunForm(dataset, snapshot, facts, initial={**initial, **keep})
+        fresh.show_notes(form.notes)
+        return render(request, "training/_form.html", _new_context(fresh, manifest, form.resolved))
+    return render(request, "training/_form.html", _new_context(form, manifest, None))
 
 
 @require_GET
@@ -136,10 +144,11 @@ def run_publish(request: HttpRequest, pk: int) -> HttpResponse:
 def _start(request: HttpRequest, dataset: Dataset) -> HttpResponse:
     user = _user(request)
     snapshot = _snapshot_asked(dataset, request.POST.get("snapshot", NOW))
-    form = RunForm(dataset, snapshot, request.POST)
+    manifest = _manifest(dataset, snapshot)
+    form = RunForm(dataset, snapshot, train_facts(manifest), request.POST)
     recipe = form.resolved if form.is_valid() else None
     if recipe is None:
-        return render(request, "training/new.html", _new_context(form, snapshot, None), status=422)
+        return render(request, "training/new.html", _new_context(form, manifest, None), status=422)
     try:
         run = services.run_create(
             snapshot=snapshot or snapshot_create(dataset=dataset, user=user),
@@ -149,19 +158,24 @@ def _start(request: HttpRequest, dataset: Dataset) -> HttpResponse:
             user=user,
         )
     except BadInput as error:
-        context = {**_new_context(form, snapshot, recipe), "error": error}
+        context = {**_new_context(form, manifest, recipe), "error": error}
         return render(request, "training/new.html", context, status=error.status)
     return redirect("training:detail", pk=run.pk)
 
 
-def _new_context(form: RunForm, snapshot: Snapshot | None, recipe: Recipe | None) -> dict[str, Any]:
+def _manifest(dataset: Dataset, snapshot: Snapshot | None) -> pd.DataFrame:
+    """What would be trained on; without a snapshot, the dataset as it is now."""
+    return manifest_read(snapshot) if snapshot else snapshot_frame(dataset=dataset)
+
+
+def _new_context(form: RunForm, manifest: pd.DataFrame, recipe: Recipe | None) -> dict[str, Any]:
     """What the page of a new run shows; without a recipe (it has faults) there is no preflight."""
     dataset = form.dataset
     context: dict[str, Any] = {
         "form": form,
         "dataset": dataset,
         "tab": "runs",
-        "cards": selectors.preset_cards(),
+        "cards": selectors.preset_cards(form.facts),
         "breadcrumbs": [
             (dataset.name, reverse("datasets:detail", args=[dataset.pk])),
             ("Runs", f"{reverse('training:list')}?dataset={dataset.pk}"),
@@ -171,7 +185,6 @@ def _new_context(form: RunForm, snapshot: Snapshot | None, recipe: Recipe | None
     }
     if recipe is None:
         return context
-    manifest = manifest_read(snapshot) if snapshot else snapshot_frame(dataset=dataset)
     problems = services.preflight(manifest, recipe)
     splits = manifest["split"].value_counts()
     return context | {
@@ -182,7 +195,7 @@ def _new_context(form: RunForm, snapshot: Snapshot | None, recipe: Recipe | None
         "facts": {
             "train": int(splits.get("train", 0)),
             "validation": int(splits.get("validation", 0)),
-            "labels": int(manifest.loc[manifest["split"] == "train", "label"].nunique()),
+            "labels": form.facts.labels,
         },
     }
 

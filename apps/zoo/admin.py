@@ -13,10 +13,11 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from apps.accounts.models import User
+from apps.core import metrics
 from apps.core.errors import KindredError
 from apps.zoo import services
 from apps.zoo.models import Alias, AliasMove, Model, ModelVersion
-from apps.zoo.selectors import run_of
+from apps.zoo.selectors import metric_rows, run_of
 
 NOTHING = "-"
 
@@ -137,7 +138,7 @@ class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
     actions = ["publish", "retire"]
     fieldsets = [
         (None, {"fields": ["version_page", "state", "alias_names", "notes"]}),
-        ("Lineage", {"fields": ["run", "snapshot_link", "dataset_link", "created_by", "created_at"]}),
+        ("Lineage", {"fields": ["run_link", "snapshot_link", "dataset_link", "created_by", "created_at"]}),
         ("Files", {"fields": ["folder_key", "weights_sha256", "size", "space", "dimension"]}),
         ("Figures", {"fields": ["metrics_table"]}),
         ("Configuration", {"fields": ["config"], "classes": ["collapse"]}),
@@ -212,7 +213,7 @@ class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
         return link("zoo:version", version)
 
     @admin.display(description="run")
-    def run(self, version: ModelVersion) -> SafeString | str:
+    def run_link(self, version: ModelVersion) -> SafeString | str:
         return link("training:detail", run_of(version))
 
     @admin.display(description="snapshot")
@@ -225,5 +226,5 @@ class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
 
     @admin.display(description="on the validation split")
     def metrics_table(self, version: ModelVersion) -> SafeString | str:
-        rows = ((name, f"{value:.4f}") for name, value in sorted(version.metrics.items()))
+        rows = ((metrics.label(row["name"]), f"{100 * row['value']:.1f} %") for row in metric_rows(version.metrics, {}))
         return format_html("<dl>{}</dl>", format_html_join("", "<dt>{}</dt><dd>{}</dd>", rows))

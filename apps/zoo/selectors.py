@@ -58,7 +58,8 @@ def model_cards(*, user: User, dataset_id: int | None = None) -> list[ModelCard]
     models = Model.objects.for_user(user).select_related("dataset").order_by("name")
     if dataset_id is not None:
         models = models.filter(dataset_id=dataset_id)
-    versions = ModelVersion.objects.order_by("-number").prefetch_related("aliases").defer("config", "notes")
+    versions = ModelVersion.objects.order_by("-number").select_related("snapshot").prefetch_related("aliases")
+    versions = versions.defer("config", "notes")
     return [_card(model) for model in models.prefetch_related(Prefetch("versions", versions))]
 
 

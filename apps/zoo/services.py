@@ -5,6 +5,7 @@ being retired. The state machine is in `ModelVersion`'s docstring.
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 import structlog
 from django.core.exceptions import ValidationError
@@ -14,7 +15,8 @@ from django.db.models import Max
 
 from apps.accounts.models import Role, User
 from apps.core.errors import BadInput, Conflict
-from apps.datasets.models import Snapshot
+from apps.core.files import folder_delete
+from apps.datasets.models import Dataset, Snapshot
 from apps.datasets.selectors.datasets import role_require
 from apps.zoo.files import MODEL_FILES, WEIGHTS, files_check, folder_read, folder_write
 from apps.zoo.models import Alias, AliasMove, Model, ModelVersion
@@ -141,6 +143,17 @@ def alias_remove(*, model: Model, name: str, user: User) -> None:
     AliasMove.objects.create(model=locked, name=name, old_version=alias.version, new_version=None, moved_by=user)
     alias.delete()
     log.info("alias removed", alias=name, model_id=locked.pk)
+
+
+@transaction.atomic
+def models_delete(*, dataset: Dataset) -> None:
+    """Deletes a dataset's models, with their versions, aliases and files. Their runs and indexes go first."""
+    models = list(Model.objects.filter(dataset=dataset).values_list("pk", flat=True))
+    for pk in models:
+        transaction.on_commit(partial(folder_delete, f"models/{pk}"), robust=True)
+    for rows in (Alias.objects, AliasMove.objects, ModelVersion.objects):
+        rows.filter(model__in=models).delete()
+    Model.objects.filter(pk__in=models).delete()
 
 
 def _lock_model(pk: int) -> Model:

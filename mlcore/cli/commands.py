@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mlcore.cli.data import check_data, load_data, read_data
-from mlcore.cli.recipes import load_recipe
+from mlcore.cli.recipes import fit_preset, load_recipe
 from mlcore.data import Source
 from mlcore.embed import embed_manifest
 from mlcore.engine import checkpoints, fit, pick_device
@@ -49,6 +49,9 @@ def run_train(arguments: argparse.Namespace) -> int:
     changes = [*arguments.changes, *([f"workers={arguments.workers}"] if arguments.workers else [])]
     recipe = load_recipe(arguments.recipe, changes)
     manifest, source = load_data(arguments.data, say)
+    recipe, notes = fit_preset(recipe, arguments.recipe, changes, manifest)
+    for note in notes:
+        say(f"sampler.{note.key} = {note.value}: {note}")
     out: Path = arguments.out
     found = checkpoints(out)
     if arguments.resume and not found:

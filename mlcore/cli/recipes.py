@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from pydantic import ValidationError
 
 from mlcore.config import PRESETS, Recipe
 from mlcore.errors import InputError
+from mlcore.table import Note, recipe_fit, train_facts
 
 
 def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
@@ -27,6 +29,14 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     except ValidationError as error:
         problems = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         raise InputError(f"The recipe {name} is not valid.", problems) from None
+
+
+def fit_preset(recipe: Recipe, name: str, changes: Sequence[str], manifest: pd.DataFrame) -> tuple[Recipe, list[Note]]:
+    """A preset's batches as large as the train rows can fill. What somebody wrote, by file or change, stays."""
+    if name not in PRESETS:
+        return recipe, []
+    written = [change.partition("=")[0].strip().removeprefix("sampler.") for change in changes]
+    return recipe_fit(recipe, train_facts(manifest), keep=written)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

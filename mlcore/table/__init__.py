@@ -9,6 +9,7 @@ columns are kept and ignored. Row numbers are those of a spreadsheet: the header
 """
 
 from mlcore.table.check import check_table
+from mlcore.table.fit import Note, TrainFacts, recipe_fit, train_facts
 from mlcore.table.folder import table_from_folder
 from mlcore.table.guard import preflight
 from mlcore.table.problem import Problem, Severity
@@ -28,8 +29,10 @@ __all__ = [
     "BOX",
     "OPTIONAL",
     "REQUIRED",
+    "Note",
     "Problem",
     "Severity",
+    "TrainFacts",
     "check_table",
     "clean_path",
     "escape_cell",
@@ -37,6 +40,8 @@ __all__ = [
     "normalise_table",
     "preflight",
     "read_table",
+    "recipe_fit",
     "table_from_folder",
+    "train_facts",
     "unescape_cell",
 ]

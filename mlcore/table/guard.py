@@ -1,16 +1,17 @@
 """The split guard: what stands between a manifest and a training, found before any work. No torch."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import pandas as pd
 
 from mlcore.config import BalancedSampler, Recipe
-from mlcore.matches import manifest_rows
+from mlcore.matches import manifest_rows, photo_groups
 from mlcore.table.categories import check_categories
 from mlcore.table.check import matchless_queries
 from mlcore.table.problem import Problem, Severity
 
 SHOWN = 5  # names in a message
+FEW_LABELS = 8  # under this many, what tells the labels apart is hardly what would tell others apart
 
 
 def preflight(manifest: pd.DataFrame, recipe: Recipe, *, shared_labels: Severity = "error") -> list[Problem]:
@@ -25,28 +26,55 @@ def preflight(manifest: pd.DataFrame, recipe: Recipe, *, shared_labels: Severity
     ]
 
 
-def named(names: Iterable[object], count: int) -> str:
+def named(names: Collection[object]) -> str:
     """`a, b, c and 4 more`."""
     shown = [str(name) for name, _ in zip(names, range(SHOWN), strict=False)]
-    return ", ".join(shown) + (f" and {count - len(shown)} more" if count > len(shown) else "")
+    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
+
+
+def listed(names: Collection[object]) -> str:
+    """`7 (a, b, c and 4 more)`, and `0`."""
+    return f"{len(names)} ({named(names)})" if len(names) else "0"
+
+
+def different_samples(rows: pd.DataFrame) -> pd.Series:
+    """How many different samples each label of these rows has, most first. Copies of a photo and box count once."""
+    counts: pd.Series = rows.assign(photo=photo_groups(rows)).groupby("label")["photo"].nunique()
+    return counts.sort_values(ascending=False, kind="stable")
 
 
 def check_training_labels(train: pd.DataFrame, recipe: Recipe) -> list[Problem]:
-    counts = train["label"].value_counts()
+    counts = different_samples(train)
     several, single = counts[counts >= 2], counts[counts == 1]
     problems = []
     if len(several) < 2:
-        text = f"Training labels with two samples or more: {len(several)}"
-        text += f" ({named(several.index, len(several))})" if len(several) else ""
+        text = f"Training labels with two different samples or more: {listed(several.index)}"
         remedy = "Label more photos, or move labels from validation to train."
         problems.append(Problem(0, "label", f"{text}; at least 2 are needed.", remedy))
     elif isinstance(recipe.sampler, BalancedSampler) and len(counts) < recipe.sampler.labels:
         text = f"The recipe puts {recipe.sampler.labels} labels into a batch; the train split has {len(counts)}."
-        problems.append(Problem(0, "label", text, f"Set labels per batch to {len(counts)} or fewer, or add labels."))
+        problems.append(Problem(0, "label", text, f"Set labels in a batch to {len(counts)} or fewer, or add labels."))
+    elif len(several) < FEW_LABELS:
+        text = f"Training labels with two different samples or more: only {listed(several.index)}."
+        remedy = "Expect little of the model for other labels; some dozens are a good start."
+        problems.append(Problem(0, "label", text, remedy, "warning"))
+    if isinstance(recipe.sampler, BalancedSampler) and len(several) >= 2:
+        problems += check_batch_samples(several, recipe.sampler.instances)
     if len(single):
-        text = f"{len(single)} training labels have one sample: {named(single.index, len(single))}."
+        text = f"Training labels with one sample, copies left out: {listed(single.index)}."
         problems.append(Problem(0, "label", text, "They teach little; add photos of them.", "warning"))
     return problems
+
+
+def check_batch_samples(counts: pd.Series, instances: int) -> list[Problem]:
+    """Labels, by their `counts` of different samples, that fill their part of a batch only with photos twice."""
+    short = counts[counts < instances]
+    if short.empty:
+        return []
+    text = f"A batch takes {instances} samples of each label, and repeats photos of training labels that have fewer: "
+    text += f"{listed(short.index)}."
+    remedy = f"Set samples of each label to {max(2, int(short.min()))}, or add photos of them."
+    return [Problem(0, "label", text, remedy, "warning")]
 
 
 def check_validation(manifest: pd.DataFrame) -> list[Problem]:
@@ -60,7 +88,7 @@ def check_validation(manifest: pd.DataFrame) -> list[Problem]:
         return [Problem(0, "is_gallery", text, remedy)]
     if len(alone):
         text = f"{len(alone)} of {queries} queries have no match in the gallery and are left out of the report: "
-        text += f"{named(alone['path'], len(alone))}."
+        text += f"{named(alone['path'])}."
         return [Problem(0, "is_gallery", text, "Give their labels a gallery sample.", "warning")]
     return []
 
@@ -69,10 +97,10 @@ def check_leaks(train: pd.DataFrame, validation: pd.DataFrame, shared_labels: Se
     problems = []
     both = sorted(set(train["label"]) & set(validation["label"]))
     if both:
-        text = f"{len(both)} labels are in both splits, which flatters the figures: {named(both, len(both))}."
+        text = f"Labels in both splits, which flatters the figures: {listed(both)}."
         problems.append(Problem(0, "split", text, "Put all samples of a label into one split.", shared_labels))
     copies = validation[validation["sha256"].isin(set(train["sha256"]))]
     if len(copies):
-        text = f"{len(copies)} validation samples are of files that train too: {named(copies['path'], len(copies))}."
+        text = f"Validation samples of files that train too: {listed(copies['path'])}."
         problems.append(Problem(0, "path", text, "Remove them from one of the splits."))
     return problems

@@ -228,6 +228,7 @@ def _run(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
             env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
             cwd="/",
             check=False,
+            start_new_session=True,  # a Ctrl-C is the caller's: half of a server would stay behind
             **who,
         )
         file.seek(0)

@@ -19,6 +19,7 @@ RUNTIME_DIR = folders.runtime_dir(DATA_DIR)
 HOST = env.str("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
 SITE_URL = env.str("KINDRED_SITE_URL", default=f"http://{'127.0.0.1' if HOST == '0.0.0.0' else HOST}:{PORT}")  # noqa: S104
+SITE_URL = SITE_URL.rstrip("/")
 
 # --- security ---------------------------------------------------------------------------------------------------
 DEBUG = env.bool("KINDRED_DEBUG", default=False)
@@ -32,6 +33,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"kindred_{PORT}_session", f"kindred_{PORT}_csrf"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no cookie, for the same reason
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
@@ -166,7 +168,8 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHand
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 2**20
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 MAX_UPLOAD_BYTES = env.int("KINDRED_MAX_UPLOAD_BYTES", default=20 * 2**30)
-MAX_BODY_BYTES = 24 * 2**20  # of a request that is no import and no API call: those have limits of their own
+MAX_API_BODY_BYTES = 96 * 2**20
+MAX_BODY_BYTES = 24 * 2**20  # of every other request that is no import
 
 # --- long work (apps/jobs) --------------------------------------------------------------------------------------
 # kind -> (handler by dotted name, slot pool). One device slot per accelerator; `io` work does not wait for it.
@@ -175,6 +178,7 @@ JOB_KINDS = {
     "train": ("apps.training.tasks.train_job", "device"),
     "evaluate": ("apps.reports.tasks.evaluate_job", "device"),
     "index": ("apps.search.tasks.index_job", "device"),
+    "sweep": ("kindred.sweep.sweep_job", "io"),
 }
 JOB_SLOTS = {"io": env.int("KINDRED_IO_SLOTS", default=2), "device": env.str("KINDRED_DEVICES", default="auto")}
 JOB_LEASE_SECONDS = env.int("KINDRED_JOB_LEASE_SECONDS", default=60)

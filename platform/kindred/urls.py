@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("apps.core.urls")),
     path("", include("apps.accounts.urls")),
     path("jobs/", include("apps.jobs.urls")),
+    path("datasets/<int:pk>/remove", views.dataset_remove, name="dataset_remove"),
     path("datasets/", include("apps.datasets.urls")),
     path("runs/", include("apps.training.urls")),
     path("reports/", include("apps.reports.urls")),
@@ -22,6 +23,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
+handler400 = "kindred.views.bad_request"
 handler403 = "kindred.views.permission_denied"
 handler404 = "kindred.views.page_not_found"
 handler500 = "kindred.views.server_error"

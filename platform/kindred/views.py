@@ -1,18 +1,33 @@
-"""The home page, the two health addresses, and the pages for what went wrong."""
+"""The home page, the two health addresses, a dataset's end, and the pages for what went wrong."""
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
 
+from apps.accounts.models import User
+from apps.core.answers import API, error_answer
 from apps.core.errors import KindredError
-from kindred import health
+from apps.datasets.models import Dataset
+from kindred import health, removal
 
 
 def home(request: HttpRequest) -> HttpResponse:
+    return redirect("datasets:list")
+
+
+@require_POST
+def dataset_remove(request: HttpRequest, pk: int) -> HttpResponse:
+    """Deletes a dataset and everything made from it. Above the apps: no app knows all that hangs on a dataset."""
+    assert isinstance(request.user, User)  # LoginRequiredMiddleware has seen to it
+    dataset = get_object_or_404(Dataset.objects.for_user(request.user), pk=pk)
+    removal.dataset_remove(dataset=dataset, user=request.user, typed_name=request.POST.get("name", ""))
+    messages.success(request, f"{dataset.name} is deleted, with everything made from it.")
     return redirect("datasets:list")
 
 
@@ -48,6 +63,13 @@ class Problem(KindredError):  # noqa: N818
     def __init__(self, status: int, title: str, detail: str, remedy: str) -> None:
         super().__init__(detail, remedy=remedy)
         self.status, self.title = status, title
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    problem = Problem(
+        400, "Bad request", "The request cannot be read, or was not meant for this site.", "Check the address."
+    )
+    return _answer(request, problem, "400.html")
 
 
 def permission_denied(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -86,13 +108,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _answer(request: HttpRequest, problem: Problem, template: str) -> HttpResponse:
-    """As a page, as a notice where htmx asked, or as a problem document under /api/."""
-    if request.path.startswith("/api/"):
-        body = {"type": "about:blank", "title": problem.title, "status": problem.status, "detail": problem.detail}
-        return JsonResponse(body, status=problem.status, content_type="application/problem+json")
-    if request.headers.get("HX-Request"):
-        return render(request, "core/_error.html", {"error": problem}, status=problem.status)
+    """As `error_answer`, but the page is one that stands in the templates under its status."""
+    if request.path.startswith(API) or request.headers.get("HX-Request"):
+        return error_answer(request, problem)
     context = {"request_id": getattr(request, "request_id", "")}
-    if problem.status == 500:  # without the request: what asks for the user may be what failed
-        return HttpResponse(render_to_string(template, context), status=500)
+    if problem.status in (400, 500):  # without the request: what asks for the user or the host may be what failed
+        return HttpResponse(render_to_string(template, context), status=problem.status)
     return render(request, template, context, status=problem.status)

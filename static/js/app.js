@@ -125,7 +125,7 @@ function showKeys() {
       const what = document.createElement("dd");
       row.dataset.own = "";
       for (const key of keys.split(" ")) {
-        const cap = document.createElement("kbd");
+        const cap = document.createElement(key === "+" ? "span" : "kbd");
         cap.textContent = key;
         term.append(cap, " ");
       }
@@ -137,6 +137,34 @@ function showKeys() {
   if (!sheet.open) sheet.showModal();
 }
 
+// --- dropping ------------------------------------------------------------------------------------------------------
+/** Lets files be dropped on `host`, or anywhere beside it: else the browser would leave the page to show the file.
+    Calls `take(dataTransfer)`; answers a function that ends it. */
+function acceptDrops(host, take) {
+  const zones = "drop-zone, paste-image";
+  const isMine = (event) => (event.target.closest?.(zones) ?? document.querySelector(zones)) === host;
+  const handlers = {
+    dragover(event) {
+      if (!event.dataTransfer.types.includes("Files")) return;
+      event.preventDefault();
+      host.classList.toggle("is-over", isMine(event));
+    },
+    dragleave(event) {
+      if (!event.relatedTarget) host.classList.remove("is-over");
+    },
+    drop(event) {
+      host.classList.remove("is-over");
+      if (isTyping(event.target) || !isMine(event)) return;
+      event.preventDefault();
+      take(event.dataTransfer);
+    },
+  };
+  for (const [name, handler] of Object.entries(handlers)) document.addEventListener(name, handler);
+  return () => {
+    for (const [name, handler] of Object.entries(handlers)) document.removeEventListener(name, handler);
+  };
+}
+
 // --- forms that send themselves when a filter changes (they keep their button for when there is no script) ------------
 document.addEventListener("change", (event) => {
   const form = event.target.form;
@@ -145,7 +173,12 @@ document.addEventListener("change", (event) => {
   }
 });
 
-window.kindred = { say, isTyping };
+window.kindred = { say, isTyping, acceptDrops };
 document.addEventListener("htmx:load", (event) => loadElements(event.detail.elt));
 nameTheme();
 loadElements();
+// On a phone the tab one is on may lie outside of the strip.
+for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
+  const strip = tab.closest(".tabs");
+  strip.scrollLeft = tab.offsetLeft - (strip.clientWidth - tab.offsetWidth) / 2;
+}

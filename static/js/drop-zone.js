@@ -6,7 +6,7 @@
 //
 // data-auto: begin as soon as a file is chosen. A redirect is followed; an error is shown in the zone.
 
-const { say } = window.kindred;
+const { say, acceptDrops } = window.kindred;
 
 class DropZone extends HTMLElement {
   connectedCallback() {
@@ -14,37 +14,26 @@ class DropZone extends HTMLElement {
     this.input = this.querySelector("input[type=file]");
     this.form.addEventListener("submit", (event) => this.send(event));
     this.input.addEventListener("change", () => this.chosen());
-    for (const name of ["dragenter", "dragover"]) this.addEventListener(name, (event) => this.over(event));
-    this.addEventListener("dragleave", (event) => {
-      if (!this.contains(event.relatedTarget)) this.classList.remove("is-over");
-    });
-    this.addEventListener("drop", (event) => this.drop(event));
+    this.endDrops = acceptDrops(this, (data) => this.drop(data));
     this.addEventListener("click", (event) => {
       if (event.target.closest("[data-stop]")) this.request?.abort();
     });
   }
 
   disconnectedCallback() {
+    this.endDrops();
     this.request?.abort();
   }
 
-  over(event) {
-    if (!event.dataTransfer.types.includes("Files")) return;
-    event.preventDefault();
-    this.classList.add("is-over");
-  }
-
-  drop(event) {
-    event.preventDefault();
-    this.classList.remove("is-over");
-    const files = event.dataTransfer.files;
+  drop(data) {
+    const { files } = data;
     if (!files.length) return;
     if (files.length > 1 && !this.input.multiple) {
       this.fail("That was more than one file. Put them into one zip and drop that.");
       return;
     }
     // A dropped folder arrives as one file of no type that cannot be read.
-    const entry = event.dataTransfer.items?.[0]?.webkitGetAsEntry?.();
+    const entry = data.items?.[0]?.webkitGetAsEntry?.();
     if (entry?.isDirectory) {
       this.fail("That is a folder. Pack it into one zip and drop that.");
       return;

@@ -75,6 +75,11 @@ class LineChart extends HTMLElement {
     ];
   }
 
+  /** The last point of a column: what the legend shows while nothing is pointed at. */
+  newest(column) {
+    return this.data?.[column].findLast((value) => value != null);
+  }
+
   async draw(anew) {
     const UPlot = await loadLibrary();
     if (!this.isConnected) return;
@@ -84,7 +89,7 @@ class LineChart extends HTMLElement {
       return;
     }
     const names = series.map((one) => one.name).join(" ");
-    const data = this.columns(series);
+    const data = (this.data = this.columns(series));
     if (this.plot && !anew && names === this.names) {
       this.plot.setData(data);
       return;
@@ -119,14 +124,17 @@ class LineChart extends HTMLElement {
       legend: { live: true },
       axes: [{ ...axis, size: 30, grid: { show: false } }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => figure(v, unit)) }],
       series: [
-        { label: "Step", value: (_, step) => (step == null ? "–" : step.toLocaleString()) },
+        { label: "Step", value: (_, step) => (step ?? this.newest(0))?.toLocaleString() ?? "–" },
         ...series.map((one, i) => ({
           label: one.label ?? one.name,
           stroke: colour(HUES[i % HUES.length]),
           width: 1.75,
           spanGaps: true,
           points: { show: one.points.length < 40, size: 5 },
-          value: (_, value) => (value == null ? "–" : figure(value, one.unit ?? "")),
+          value: (_, value) => {
+            const shown = value ?? (this.plot?.cursor.idx == null ? this.newest(i + 1) : null);
+            return shown == null ? "–" : figure(shown, one.unit ?? "");
+          },
         })),
       ],
     };

@@ -7,7 +7,7 @@
 // The answer, a fragment, goes into data-target. Without this script the form sends itself the plain way.
 // A new crop (the event "crop" of <crop-box>) sends again.
 
-const { say, isTyping } = window.kindred;
+const { say, acceptDrops } = window.kindred;
 
 class PasteImage extends HTMLElement {
   static keys = [["Ctrl + v", "Search with the image on the clipboard"]];
@@ -19,32 +19,21 @@ class PasteImage extends HTMLElement {
     document.addEventListener("paste", this.onPaste);
     this.input.addEventListener("change", () => this.chosen());
     this.form.addEventListener("submit", (event) => this.submit(event));
+    // What this browser cannot draw (a TIFF, or no photo at all) has no preview; the server judges it.
+    this.preview?.addEventListener("error", () => (this.shown.hidden = true));
     this.addEventListener("crop", () => this.input.files.length && this.send());
-    for (const name of ["dragenter", "dragover"]) {
-      this.addEventListener(name, (event) => {
-        if (!event.dataTransfer.types.includes("Files")) return;
-        event.preventDefault();
-        this.classList.add("is-over");
-      });
-    }
-    this.addEventListener("dragleave", (event) => {
-      if (!this.contains(event.relatedTarget)) this.classList.remove("is-over");
-    });
-    this.addEventListener("drop", (event) => {
-      event.preventDefault();
-      this.classList.remove("is-over");
-      this.take(event.dataTransfer.files);
-    });
+    this.endDrops = acceptDrops(this, (data) => this.take(data.files));
   }
 
   disconnectedCallback() {
     document.removeEventListener("paste", this.onPaste);
+    this.endDrops();
     this.forget();
   }
 
   paste(event) {
     const files = event.clipboardData?.files;
-    if (!files?.length || isTyping(event.target)) return;
+    if (!files?.length) return; // text, which belongs to the field that it is pasted into
     event.preventDefault();
     this.take(files);
   }
@@ -52,7 +41,11 @@ class PasteImage extends HTMLElement {
   take(files) {
     const image = [...files].find((file) => file.type.startsWith("image/"));
     if (!image) {
-      this.fail("That is not an image.");
+      this.fail(
+        files.length
+          ? "That is not an image. Take a JPEG, PNG, WebP, GIF, BMP or TIFF."
+          : "That brought no file. Copy the picture and paste it here, or save it first and drop the file.",
+      );
       return;
     }
     const one = new DataTransfer();
@@ -64,16 +57,23 @@ class PasteImage extends HTMLElement {
   chosen() {
     const file = this.input.files[0];
     if (!file) return;
-    const crop = this.querySelector("crop-box");
-    const picture = crop?.querySelector("img") ?? this.querySelector("[data-preview]");
-    if (picture) {
+    if (this.preview) {
       this.forget();
       this.address = URL.createObjectURL(file);
-      picture.src = this.address;
-      (crop ?? picture).hidden = false;
+      this.preview.src = this.address;
+      this.shown.hidden = false;
     }
-    crop?.reset?.();
+    this.querySelector("crop-box")?.reset?.();
     this.send();
+  }
+
+  /** The picture of what is searched with, and what is shown and hidden with it. */
+  get preview() {
+    return this.querySelector("crop-box img, [data-preview]");
+  }
+
+  get shown() {
+    return this.preview.closest("crop-box") ?? this.preview;
   }
 
   forget() {

@@ -8,21 +8,28 @@ const { say, isTyping } = window.kindred;
 
 class SampleSelection extends HTMLElement {
   static keys = [
-    ["x", "Select the photo under the cursor"],
+    ["x", "Select the photo under the pointer, or the one with the focus"],
     ["Shift + click", "Select a range"],
     ["Ctrl + click", "Select one more, or one less"],
     ["Ctrl + a", "Select all photos on the page"],
-    ["← ↑ ↓ →", "Move the cursor"],
+    ["← ↑ ↓ →", "Move the focus"],
     ["Enter", "Open the photo"],
   ];
 
   connectedCallback() {
     this.form = this.querySelector("form#selection, form.selection-bar");
     this.last = null;
-    this.cursor = null;
+    this.at = null; // the tile that the pointer or the focus came to last
     this.addEventListener("click", (event) => this.click(event));
     this.addEventListener("change", () => this.show());
-    this.addEventListener("pointermove", (event) => (this.hovered = event.target.closest(".tile")));
+    this.addEventListener("focusin", (event) => (this.at = event.target.closest(".tile") ?? this.at));
+    this.addEventListener("pointermove", (event) => {
+      // A page that scrolls under a resting pointer has not moved it.
+      if (event.screenX === this.x && event.screenY === this.y) return;
+      [this.x, this.y] = [event.screenX, event.screenY];
+      this.at = event.target.closest(".tile") ?? this.at;
+    });
+    this.form?.addEventListener("submit", (event) => this.ask(event));
     this.onKey = (event) => this.key(event);
     document.addEventListener("keydown", this.onKey);
     this.show();
@@ -66,7 +73,6 @@ class SampleSelection extends HTMLElement {
       return; // a plain click opens
     }
     this.last = box;
-    this.point(tile);
     this.show();
   }
 
@@ -83,10 +89,14 @@ class SampleSelection extends HTMLElement {
     this.show();
   }
 
-  point(tile) {
-    this.cursor?.classList.remove("tile--cursor");
-    this.cursor = tile;
-    tile?.classList.add("tile--cursor");
+  /** A button whose field is empty asks for it, and the selection stays. */
+  ask(event) {
+    const field = event.submitter?.parentElement.querySelector("input:not([type=checkbox]), select");
+    if (!field || field.value) return;
+    event.preventDefault();
+    field.required = true;
+    field.reportValidity();
+    field.required = false;
   }
 
   key(event) {
@@ -100,11 +110,8 @@ class SampleSelection extends HTMLElement {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") {
       this.clear();
-      this.point(null);
     } else if (event.key === "x" || event.key === "X") {
-      const focused = document.activeElement?.closest(".tile");
-      const tile = (this.contains(focused) && focused) || this.cursor || this.hovered;
-      const box = tile?.querySelector(".tile__check");
+      const box = this.at?.querySelector(".tile__check");
       if (!box) return;
       if (event.shiftKey) {
         this.range(box, true);
@@ -112,12 +119,9 @@ class SampleSelection extends HTMLElement {
         box.checked = !box.checked;
       }
       this.last = box;
-      this.point(tile);
       this.show();
     } else if (event.key.startsWith("Arrow")) {
       this.move(event);
-    } else if (event.key === "Enter" && this.cursor && document.activeElement === document.body) {
-      this.cursor.querySelector("a")?.click();
     }
   }
 
@@ -128,12 +132,12 @@ class SampleSelection extends HTMLElement {
     const found = tiles.findIndex((tile) => tile.offsetTop > top);
     const columns = found < 0 ? tiles.length : found;
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
-    const at = tiles.indexOf(this.cursor);
-    // Down and up scroll the page until the cursor has been set by a click, x, or left and right.
+    const at = tiles.indexOf(document.activeElement?.closest(".tile"));
+    // Down and up scroll the page until a tile has the focus, by a click, Tab, or left and right.
     if (at < 0 && Math.abs(step) === columns && columns > 1) return;
     event.preventDefault();
-    const next = at < 0 ? 0 : Math.min(tiles.length - 1, Math.max(0, at + step));
-    this.point(tiles[next]);
+    const next = at < 0 ? Math.max(0, tiles.indexOf(this.at)) : Math.min(tiles.length - 1, Math.max(0, at + step));
+    tiles[next].querySelector("a")?.focus({ preventScroll: true });
     tiles[next].scrollIntoView({ block: "nearest" });
   }
 

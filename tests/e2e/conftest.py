@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
+PASSWORD = "a-long-enough-password"
 START_SECONDS = 120
 
 
@@ -104,3 +105,20 @@ def page(browser: Browser) -> Iterator[Page]:
     yield page
     context.close()
     assert not errors, errors
+
+
+@pytest.fixture
+def signed_in(site: Site, page: Page) -> Page:
+    """A window of the administrator, who is made by the one-time link unless another test has done so."""
+    if page.request.get(site.setup_link).ok:
+        page.goto(site.setup_link)
+        page.fill("[name=username]", "ada")
+        page.fill("[name=password1]", PASSWORD)
+        page.fill("[name=password2]", PASSWORD)
+    else:
+        page.goto(f"{site.url}/login/")
+        page.fill("[name=username]", "ada")
+        page.fill("[name=password]", PASSWORD)
+    page.locator("main .btn--primary").click()
+    page.wait_for_url("**/datasets/")
+    return page

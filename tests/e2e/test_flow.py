@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from kindred.demo.catalogue import Shot, draw
-from tests.e2e.conftest import Site
+from tests.e2e.conftest import PASSWORD, Site
 
 expect.set_options(timeout=20_000)
 
@@ -21,7 +21,6 @@ KINDS = ("vase", "mug")
 DESIGNS = 6  # labels per category
 PHOTOS = 5  # per label
 JOB_MS = 180_000
-PASSWORD = "a-long-enough-password"
 
 
 @pytest.fixture(scope="session")
@@ -144,6 +143,43 @@ def search(page: Page, photos: dict[str, bytes]) -> None:
         page.get_by_role("button", name="Search", exact=True).click()
     expect(page.locator("#results .tile").first).to_contain_text("mug-3")
     expect(page.locator("#results .tile").first).to_contain_text("1.000")
+    hand_over(page, "paste", "select[name=k]", photos["vase/vase-1/0.jpg"])  # wherever the focus is
+    expect(page.locator("#results .tile").first).to_contain_text("vase-1")
+    hand_over(page, "drop", "#results", photos["mug/mug-2/1.jpg"])  # beside the zone: not lost to the browser
+    expect(page.locator("#results .tile").first).to_contain_text("mug-2")
+    crop(page)
+
+
+def hand_over(page: Page, event: str, target: str, photo: bytes) -> None:
+    """Pastes or drops a photo, as the browser tells a page of it."""
+    page.evaluate(
+        """([name, target, photo]) => {
+            const data = new DataTransfer();
+            const bytes = Uint8Array.from(atob(photo), (letter) => letter.charCodeAt(0));
+            data.items.add(new File([bytes], "q.jpg", { type: "image/jpeg" }));
+            const more = { bubbles: true, cancelable: true };
+            const event = name === "paste"
+                ? new ClipboardEvent(name, { ...more, clipboardData: data })
+                : new DragEvent(name, { ...more, dataTransfer: data });
+            if (document.querySelector(target).dispatchEvent(event)) throw new Error(`nobody took the ${name}`);
+        }""",
+        [event, target, base64.b64encode(photo).decode()],
+    )
+
+
+def crop(page: Page) -> None:
+    """A box drawn on the photo searches again, with that piece alone."""
+    frame = page.locator("crop-box").bounding_box()
+    assert frame is not None
+    with page.expect_response(lambda response: response.url.endswith("/query")) as answer:
+        page.mouse.move(frame["x"] + 20, frame["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(frame["x"] + 100, frame["y"] + 120, steps=4)
+        page.mouse.up()
+    assert answer.value.ok
+    corner = [int(page.locator(f"crop-box [name={name}]").input_value()) for name in ("x1", "y1")]
+    scale = page.locator("crop-box img").evaluate("picture => picture.naturalWidth / picture.clientWidth")
+    assert corner == pytest.approx([20 * scale, 20 * scale], abs=2)
 
 
 def make_token(page: Page, site: Site) -> str:

@@ -24,11 +24,11 @@ ADDRESSES = addresses()
 
 
 def is_refused(address: Address, response: HttpResponse) -> bool:
-    """Sent to a login page, or 401 or 403; or 404 from a catch-all, which has no name."""
+    """Sent to a login page, or 401; or 404 from a catch-all, which has no name."""
     location = response.headers.get("Location", "")
     if response.status_code == 302:
         return location.startswith(("/login/?next=", "/admin/login/?next="))
-    return response.status_code in (401, 403) or (response.status_code == 404 and address.name == address.path)
+    return response.status_code == 401 or (response.status_code == 404 and address.name == address.path)
 
 
 def test_the_walk_sees_every_part_of_the_site() -> None:

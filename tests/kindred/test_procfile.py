@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from django.conf import settings
 
-from kindred import procfile
+from kindred import health, procfile
 
 DOCKER = Path(settings.ROOT) / "docker"
 
@@ -34,6 +34,9 @@ def test_a_container_for_each_process_and_by_its_name() -> None:
         assert services[name]["command"] == ["process", name]
     assert set(services) == {"postgres", "prepare", *procfile.commands()}
     assert services["prepare"]["command"] == ["prepare"]
+    assert not [name for name, service in services.items() if {"entrypoint", "user"} & set(service)]
+    cards = yaml.safe_load((DOCKER / "compose.cuda.yaml").read_text())["services"]
+    assert set(cards) == {"trainer", "inference"}  # those that hold torch
 
 
 def test_every_container_says_how_it_is() -> None:
@@ -41,6 +44,14 @@ def test_every_container_says_how_it_is() -> None:
         assert service["healthcheck"], name
         if name != "postgres":
             assert service["depends_on"]["postgres"]["condition"] == "service_healthy", name
+            asked = service["healthcheck"].get("test", [])
+            assert set(asked[asked.index("ready") + 1 :] if "ready" in asked else []) <= set(health.parts()), name
+
+
+def test_it_is_reached_from_this_host_alone_unless_told() -> None:
+    services = compose()["services"]
+    assert services["web"]["ports"] == ["${KINDRED_BIND:-127.0.0.1}:${PORT:-8000}:8000"]
+    assert [name for name, service in services.items() if "ports" in service] == ["web"]
 
 
 def test_no_secret_has_a_default() -> None:
@@ -57,10 +68,12 @@ def test_the_image_is_pinned_and_not_root() -> None:
     lines = (DOCKER / "Dockerfile").read_text().splitlines()
     image = next(line for line in lines if line.startswith("ARG PYTHON_IMAGE="))
     assert re.search(r"=python:\d+\.\d+\.\d+-slim-\w+$", image)
-    assert re.fullmatch(r"USER \w+", next(line for line in lines if line.startswith("USER")))
+    assert re.fullmatch(r"USER [1-9]\d*:[1-9]\d*", next(line for line in lines if line.startswith("USER")))
+    assert re.fullmatch(r"postgres:\d+\.\d+-\w+", compose()["services"]["postgres"]["image"])
     assert any(line.startswith("HEALTHCHECK") for line in lines)
     entry = next(line for line in lines if line.startswith("ENTRYPOINT"))
     assert entry == 'ENTRYPOINT ["python", "manage.py"]'
+    assert lines[-1] == 'CMD ["process", "web"]'
 
 
 def test_the_image_takes_only_what_is_sent_to_the_builder() -> None:

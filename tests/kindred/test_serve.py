@@ -44,6 +44,11 @@ class Serve:
         self.output: list[str] = []
 
     def start(self) -> "subprocess.Popen[str]":
+        process = self.begin()
+        self.wait(lambda: any(line.startswith("READY") for line in self.output), 150)
+        return process
+
+    def begin(self) -> "subprocess.Popen[str]":
         self.output = []
         process = subprocess.Popen(
             [sys.executable, "manage.py", "serve"],
@@ -56,8 +61,11 @@ class Serve:
         )
         assert process.stdout is not None
         threading.Thread(target=self.output.extend, args=[process.stdout], daemon=True).start()
-        self.wait(lambda: any(line.startswith("READY") for line in self.output), 150)
         return process
+
+    @property
+    def postgres_dir(self) -> Path:
+        return (postgres.ROOT_DIR / folders.key_of(self.data_dir) if os.geteuid() == 0 else self.data_dir) / "pg"
 
     def wait(self, is_so: Callable[[], bool], seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -134,7 +142,7 @@ def test_it_comes_up_and_goes_without_a_trace_and_its_job_continues(site: Serve,
     os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C does
     assert process.wait(60) == 0, "".join(site.output)
     assert site.remains() == []
-    assert not (postgres.ROOT_DIR / folders.key_of(site.data_dir) / "pg" / "postmaster.pid").exists()
+    assert not (site.postgres_dir / "postmaster.pid").exists()
 
     look = f"job = Job.objects.get(pk={job}); print(job.state, job.attempt, job.crashes)"
     assert site.python(look) == "queued 1 0"
@@ -144,6 +152,19 @@ def test_it_comes_up_and_goes_without_a_trace_and_its_job_continues(site: Serve,
     assert site.stop_command() == "Stopped."
     assert site.remains() == []
     assert site.stop_command() == "Nothing was running."
+
+
+@pytest.mark.parametrize("moment", ["pg.new", "static.stamp"])
+def test_ctrl_c_while_it_begins_leaves_nothing(site: Serve, moment: str) -> None:
+    """While the database is being made, and just when the processes start."""
+    folder = site.data_dir if moment == "static.stamp" else site.postgres_dir.parent
+    process = site.begin()
+    site.wait((folder / moment).exists, 60)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(60) == 0, "".join(site.output)
+    assert not (site.postgres_dir / "postmaster.pid").exists()
+    assert site.remains() == []
+    assert not any(line.startswith("READY") for line in site.output)
 
 
 def test_one_that_was_killed_is_cleared_away(site: Serve) -> None:
@@ -168,3 +189,4 @@ def test_a_port_that_is_taken_is_told(site: Serve) -> None:
         )
     assert done.returncode == 1
     assert f"127.0.0.1:{site.port} cannot be used (Address already in use)" in done.stderr
+    assert not (site.postgres_dir / "postmaster.pid").exists()  # what it did not need, it did not leave running

@@ -42,6 +42,19 @@ def test_train_writes_a_model_and_its_report(trained: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_preset_starts_at_what_fits_and_says_so(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "--data", str(table), "--recipe", "quick", "--out", str(tmp_path), "--device", "cpu"]
+    small = ["steps=1", "extractor.kind=vit", "preprocess.size=32"]
+    changes = [part for change in small for part in ("--set", change)]
+    assert main([*command, *changes]) == 0
+    assert "sampler.labels = 6: 16 in the preset; the train split has 6 labels." in capsys.readouterr().err
+    assert main([*command, *changes, "--set", "sampler.labels=9"]) == 2  # what somebody wrote is not changed
+    assert "Set labels in a batch to 6 or fewer" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_evaluate_repeats_the_report(trained: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = trained / "again.json"
     command = ["evaluate", str(trained / "model"), "--data", str(table), "--out", str(out), "--json", "--device", "cpu"]

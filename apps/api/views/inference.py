@@ -6,13 +6,14 @@ from typing import Any
 
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps.api.access import version_named
 from apps.api.images import images_of
-from apps.api.parsers import JsonParser, MultiPartParser
+from apps.api.parsers import JsonParser
 from apps.api.serializers import (
     EmbeddingAnswer,
     EmbeddingRequest,

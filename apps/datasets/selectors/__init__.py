@@ -6,6 +6,7 @@ from apps.datasets.selectors.datasets import (
     dataset_photos,
     dataset_steps,
     datasets_list,
+    removal_text,
     role_in,
     role_require,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "imports_list",
     "labels_page",
     "manifest_read",
+    "removal_text",
     "role_in",
     "role_require",
     "sample_filter_parse",

@@ -1,5 +1,6 @@
 """Datasets as a person sees them: their role, counts, and what to do next."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from django.db.models import Count, F, Q, Window
@@ -7,9 +8,11 @@ from django.db.models.functions import RowNumber
 
 from apps.accounts.models import Membership, Role, User
 from apps.core.errors import Forbidden
-from apps.datasets.models import Category, Dataset, DatasetQuerySet, Label, Sample, Snapshot, Split
+from apps.datasets.models import Category, Dataset, DatasetQuerySet, Label, Sample, Split
 
 CARD_PHOTOS = 4
+# What was made from a dataset, by relations: the apps of most lie above this one.
+MADE = {"snapshots": "snapshots", "runs": "runs", "reports": "snapshots__evaluations", "models": "zoo_models"}
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class DatasetCard:
     labels: int
     categories: int
     photos: list[Sample] = field(default_factory=list)
+    removal: str = ""  # what goes with it, where the person may remove it by one press
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def role_require(*, user: User, dataset: Dataset, role: Role) -> None:
 
 
 def dataset_cards(*, user: User) -> list[DatasetCard]:
-    """All datasets of a person, in five queries however many there are."""
+    """All datasets of a person, in as many queries for one as for many."""
     datasets = list(datasets_list(user=user))
     ids = [dataset.pk for dataset in datasets]
     counts = [
@@ -74,6 +78,12 @@ def dataset_cards(*, user: User) -> list[DatasetCard]:
     for sample in firsts:
         photos.setdefault(sample.dataset_id, []).append(sample)
     samples, labels, categories = counts
+    demos = [dataset.pk for dataset in datasets if dataset.is_demo]
+    own = set(Dataset.objects.for_user(user, Role.MANAGER).filter(pk__in=demos).values_list("pk", flat=True))
+    removals = {
+        pk: removal_text({"samples": samples.get(pk, 0), "labels": labels.get(pk, 0), **made})
+        for pk, made in made_counts(own).items()
+    }
     return [
         DatasetCard(
             dataset,
@@ -81,13 +91,37 @@ def dataset_cards(*, user: User) -> list[DatasetCard]:
             labels.get(dataset.pk, 0),
             categories.get(dataset.pk, 0),
             photos.get(dataset.pk, []),
+            removals.get(dataset.pk, ""),
         )
         for dataset in datasets
     ]
 
 
+def made_counts(dataset_ids: Collection[int]) -> dict[int, dict[str, int]]:
+    """How many of each of MADE there are of each dataset; no query for none."""
+    counts: dict[int, dict[str, int]] = {pk: {} for pk in dataset_ids}
+    for name, relation in MADE.items():
+        rows = Dataset.objects.filter(pk__in=dataset_ids).order_by().values_list("pk").annotate(Count(relation))
+        for pk, count in rows:
+            counts[pk][name] = count
+    return counts
+
+
+def removal_text(counts: Mapping[str, int]) -> str:
+    """What goes for good when a dataset is deleted: "678 samples, 105 labels, 1 run and 1 model go for good, ..."."""
+    words = [
+        f"{counts[name]:,} {name if counts[name] != 1 else name[:-1]}"
+        for name in ("samples", "labels", *MADE)
+        if counts[name]
+    ]
+    if not words:
+        return "It is empty."
+    listed = " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+    return f"{listed} go for good, with all their files."
+
+
 def dataset_counts(*, dataset: Dataset) -> dict[str, int]:
-    """samples, unlabelled, train, validation, queries, gallery, labels, categories, snapshots."""
+    """samples, unlabelled, train, validation, queries, gallery, labels, categories, and those of MADE."""
     counts: dict[str, int] = Sample.objects.filter(dataset=dataset).aggregate(
         samples=Count("pk"),
         unlabelled=Count("pk", filter=Q(label=None)),
@@ -98,14 +132,13 @@ def dataset_counts(*, dataset: Dataset) -> dict[str, int]:
     )
     counts["labels"] = Label.objects.filter(dataset=dataset).count()
     counts["categories"] = Category.objects.filter(dataset=dataset).count()
-    counts["snapshots"] = Snapshot.objects.filter(dataset=dataset).count()
-    return counts
+    return counts | made_counts([dataset.pk])[dataset.pk]
 
 
-def dataset_steps(*, dataset: Dataset, counts: dict[str, int]) -> list[Step]:
-    """The way from photos to search. What later steps have made is known to them by what refers to this dataset."""
+def dataset_steps(*, counts: Mapping[str, int]) -> list[Step]:
+    """The way from photos to search, by what `dataset_counts` found."""
     samples, labels, snapshots, unlabelled = (counts[name] for name in ("samples", "labels", "snapshots", "unlabelled"))
-    trained, reported, published = _made(dataset)
+    trained, reported, published = (bool(counts[name]) for name in ("runs", "reports", "models"))
     photos = f"{samples:,} samples" if samples else "a zip: a folder per label, or photos with a table"
     named = f"{labels:,} labels" if labels else "by the hundred, in the grid"
     if unlabelled:
@@ -129,13 +162,3 @@ def dataset_photos(*, dataset: Dataset, count: int = 12) -> list[Sample]:
         return list(Sample.objects.filter(dataset=dataset).order_by("pk").select_related("label")[:count])
     firsts = Sample.objects.filter(label__in=labels).order_by("label", "pk").distinct("label")
     return list(firsts.select_related("label"))
-
-
-def _made(dataset: Dataset) -> tuple[bool, bool, bool]:
-    """Whether it has a run, an evaluation, a model: by relations, for those apps lie above this one."""
-    found = Dataset.objects.filter(pk=dataset.pk).aggregate(
-        runs=Count("runs", distinct=True),
-        evaluations=Count("snapshots__evaluations", distinct=True),
-        models=Count("zoo_models", distinct=True),
-    )
-    return bool(found["runs"]), bool(found["evaluations"]), bool(found["models"])

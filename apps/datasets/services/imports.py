@@ -15,6 +15,8 @@ from apps.datasets.importing.plan import Box, Row
 from apps.datasets.models import Category, Dataset, Image, Import, ImportFile, Label, Sample
 from apps.datasets.photos import PhotoFacts, disk_full_explained
 from apps.datasets.selectors.datasets import role_require
+from apps.datasets.services.labels import label_category_spread
+from apps.datasets.services.photos import photos_hold
 from apps.jobs.services import job_submit
 
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
@@ -76,12 +78,14 @@ def upload_remove(*, key: str) -> None:
 def import_chunk_add(*, dataset_import: Import, taken: Sequence[Taken]) -> dict[str, int]:
     """Writes the samples of a chunk together with the ledger of their files. Returns how many had each outcome.
 
-    To be called inside `context.fenced()`, which is its transaction: both are there afterwards, or neither.
+    To be called inside `context.fenced()`, which is its transaction: both are there afterwards, or neither. Raises
+    PhotosGone when files were swept since they were stored.
     """
     dataset = dataset_import.dataset
+    good = [each for each in taken if each.facts is not None]
+    photos_hold({each.facts.sha256 for each in good if each.facts is not None})
     # One chunk at a time per dataset: two imports of the same photos must not both find them missing.
     Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
-    good = [each for each in taken if each.facts is not None]
     images = _images(each.facts for each in good if each.facts is not None)
     present: dict[tuple[int, Box | None], Sample] = {
         (sample.image_id, sample.box): sample
@@ -164,7 +168,10 @@ def _images(facts: Iterable[PhotoFacts]) -> dict[str, int]:
 
 
 def _labels(dataset: Dataset, rows: Sequence[Row]) -> dict[str, Label]:
-    """The labels of rows by name; those that are new are made, and one without a category gets the rows'."""
+    """The labels of rows by name, locked; those that are new are made, one without a category gets the rows'.
+
+    The caller holds the dataset's row, as whoever edits labels does: see labels.py.
+    """
     wanted: dict[str, str] = {}
     for row in rows:
         if row.label:
@@ -183,12 +190,13 @@ def _labels(dataset: Dataset, rows: Sequence[Row]) -> dict[str, Label]:
         ],
         ignore_conflicts=True,
     )
-    labels = {label.name: label for label in Label.objects.filter(dataset=dataset, name__in=wanted)}
+    locked = Label.objects.filter(dataset=dataset, name__in=wanted).order_by("pk").select_for_update(no_key=True)
+    labels = {label.name: label for label in locked}
     for name, label in labels.items():
         category_id = categories.get(wanted[name])
         if label.category_id is None and category_id is not None:
             label.category_id = category_id
             label.version += 1
             Label.objects.filter(pk=label.pk).update(category=category_id, version=label.version)
-            Sample.objects.filter(label=label).update(category=category_id)
+            label_category_spread(label=label)
     return labels

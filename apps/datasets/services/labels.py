@@ -1,4 +1,9 @@
-"""Labels and categories."""
+"""Labels and categories.
+
+`Sample.category` repeats its label's category, so whoever writes either holds the label's row. Rows are locked in one
+order everywhere, so that nobody waits in a circle: the dataset's (imports and edits of labels; bulk edits of samples do
+without), categories, labels, samples. Who takes several labels takes the dataset first.
+"""
 
 from django.db import IntegrityError, transaction
 
@@ -36,6 +41,16 @@ def label_create(*, dataset: Dataset, name: str, category: str = "", user: User)
     return Label.objects.get_or_create(dataset=dataset, name=name_clean(name, "label"), defaults={"category": group})[0]
 
 
+def label_locked(*, dataset: Dataset, name: str, user: User) -> Label:
+    """The label of this name, made when there is none, as it is now and will be until the transaction ends.
+
+    For who gives it to samples, before their rows are locked. One that is just being renamed is the same label, under
+    its new name. Raises as `label_create`.
+    """
+    label = label_create(dataset=dataset, name=name, user=user)
+    return Label.objects.select_for_update(no_key=True).get(pk=label.pk)
+
+
 @transaction.atomic
 def label_rename(*, label: Label, name: str, version: int, user: User) -> Label:
     """Renames a label. See `label_edit`."""
@@ -52,6 +67,8 @@ def label_edit(
     holds the label as it is) or the name is taken, Forbidden, BadInput.
     """
     role_require(user=user, dataset=label.dataset, role=Role.ANNOTATOR)
+    dataset = Dataset.objects.select_for_update(no_key=True).get(pk=label.dataset_id)
+    group = category_create(dataset=dataset, name=category, user=user) if category and category.strip() else None
     current = Label.objects.select_for_update(of=("self",)).select_related("category").get(pk=label.pk)
     if current.version != version:
         raise Conflict(
@@ -61,11 +78,9 @@ def label_edit(
         )
     if name is not None:
         current.name = name_clean(name, "label")
-    if category is not None:
-        group = category_create(dataset=label.dataset, name=category, user=user) if category.strip() else None
-        if group != current.category:
-            current.category = group
-            Sample.objects.filter(label=current).update(category=group)
+    is_moved = category is not None and group != current.category
+    if is_moved:
+        current.category = group
     current.version += 1
     try:
         with transaction.atomic():
@@ -75,7 +90,16 @@ def label_edit(
             f"There is a label called {current.name} already.",
             remedy="Choose another name; to join the two, give its samples that label.",
         ) from None
+    if is_moved:
+        label_category_spread(label=current)
     return current
+
+
+def label_category_spread(*, label: Label) -> None:
+    """Gives the samples of a label, which is locked, its category. Locks them by id, as bulk edits do."""
+    rows = Sample.objects.filter(label=label)
+    list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
+    rows.update(category=label.category_id)
 
 
 def label_state(label: Label) -> dict[str, object]:

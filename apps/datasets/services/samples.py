@@ -10,7 +10,7 @@ from apps.core.errors import BadInput, Conflict
 from apps.datasets.models import Dataset, Sample, Split
 from apps.datasets.selectors.datasets import role_require
 from apps.datasets.selectors.samples import SampleFilter, samples_list
-from apps.datasets.services.labels import label_create
+from apps.datasets.services.labels import label_locked
 
 ROWS_PER_UPDATE = 5000
 
@@ -43,6 +43,7 @@ def samples_update(
         raise BadInput(
             "Train samples neither search nor are searched.", remedy="Leave both flags off, or choose validation."
         )
+    made = label_locked(dataset=dataset, name=label, user=user) if label else None  # before the samples: see labels.py
     ids = _lock(dataset, sample_ids, expected_count)
     for begin in range(0, len(ids), ROWS_PER_UPDATE):
         rows = Sample.objects.filter(pk__in=ids[begin : begin + ROWS_PER_UPDATE])
@@ -54,7 +55,6 @@ def samples_update(
                     "gallery.",
                     remedy="Move them to validation first.",
                 )
-    made = label_create(dataset=dataset, name=label, user=user) if label else None
     values: dict[str, object] = {"version": F("version") + 1}
     if label is not None:
         values |= {"label": made, "category": made.category if made else None}
@@ -111,6 +111,8 @@ def sample_edit(
     holds the sample as it is); otherwise as `samples_update`.
     """
     role_require(user=user, dataset=sample.dataset, role=Role.ANNOTATOR)
+    if label:
+        label_locked(dataset=sample.dataset, name=label, user=user)  # before the sample: see labels.py
     current = Sample.objects.select_for_update(of=("self",), no_key=True).select_related("label").get(pk=sample.pk)
     if current.version != version:
         raise Conflict(

@@ -1,13 +1,11 @@
-"""The list of datasets, a new one, the overview of one, its end."""
+"""The list of datasets, a new one, the overview of one."""
 
-from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 
-from apps.accounts.models import Role
 from apps.core.errors import BadInput
 from apps.datasets import selectors, services
 from apps.datasets.forms import DatasetForm
@@ -42,7 +40,7 @@ def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """Counts, the next step, work that runs, a few photos."""
     dataset = dataset_or_404(request, pk)
     counts = selectors.dataset_counts(dataset=dataset)
-    steps = selectors.dataset_steps(dataset=dataset, counts=counts)
+    steps = selectors.dataset_steps(counts=counts)
     context = {
         **page(request, dataset, "overview"),
         "counts": counts,
@@ -50,6 +48,7 @@ def dataset_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "next_step": next((step.name for step in steps if not step.done), ""),
         "jobs": live_jobs(dataset),
         "photos": selectors.dataset_photos(dataset=dataset),
+        "removal": selectors.removal_text(counts),
     }
     return render(request, "datasets/detail.html", context)
 
@@ -58,11 +57,3 @@ def live_jobs(dataset: Dataset) -> QuerySet[Job]:
     """What runs or waits on a dataset."""
     live = [Job.State.QUEUED, Job.State.RUNNING]
     return Job.objects.filter(dataset=dataset, state__in=live).order_by("-pk")[:RECENT_JOBS]
-
-
-@require_POST
-def dataset_delete(request: HttpRequest, pk: int) -> HttpResponse:
-    dataset = dataset_or_404(request, pk, Role.MANAGER)
-    services.dataset_delete(dataset=dataset)
-    messages.success(request, f"{dataset.name} is deleted.")
-    return redirect("datasets:list")

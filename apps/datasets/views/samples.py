@@ -88,7 +88,7 @@ def samples_update(request: HttpRequest, pk: int) -> HttpResponse:
     back = QueryDict(values["filter"], mutable=True)
     if key_parse(values["after"]) is not None:
         back["after"] = values["after"]
-    return redirect(f"{reverse('datasets:samples', args=[pk])}?{back.urlencode()}")
+    return redirect("?".join(filter(None, (reverse("datasets:samples", args=[pk]), back.urlencode()))))
 
 
 def _words(name: str, value: str | bool) -> str:

@@ -20,6 +20,7 @@ def snapshot_list(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         **page(request, dataset, "snapshots", ("Snapshots", "")),
         "snapshots": selectors.snapshots_list(dataset=dataset),
+        "has_samples": selectors.samples_list(dataset=dataset, where=selectors.SampleFilter()).exists(),
         "warnings": selectors.snapshot_warnings(dataset=dataset),
     }
     return render(request, "datasets/snapshots.html", context)

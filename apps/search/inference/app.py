@@ -21,7 +21,7 @@ from torch import Tensor
 from apps.search import secret
 from apps.search.inference.batcher import Batcher
 from apps.search.inference.catalogue import Catalogue, VersionFacts
-from apps.search.inference.problems import OtherSpace, Problem, TooLarge, Unauthorised, Unusable
+from apps.search.inference.problems import OtherSpace, Problem, TooLarge, Unauthorised, Unknown, Unusable
 from apps.search.inference.requests import SearchRequest, parse_embed, parse_search
 from apps.search.inference.shelf import Shelf
 from mlcore.errors import InputError, SpaceMismatch
@@ -52,7 +52,13 @@ class Inference:
 
     async def facts(self, version: int) -> VersionFacts:
         recent = self.catalogue.recent(version)
-        return recent if recent is not None else await in_thread(self.database, self.catalogue.version, version)
+        if recent is not None:
+            return recent
+        try:
+            return await in_thread(self.database, self.catalogue.version, version)
+        except Unknown:
+            self.shelf.forget(version)
+            raise
 
     async def model(self, facts: VersionFacts) -> Embedder:
         held = self.shelf.peek_model(facts)

@@ -101,6 +101,14 @@ class Shelf:
                 log.info("index let go", version_id=self.indexes.popitem(last=False)[0])
         return held.index
 
+    def forget(self, version: int) -> None:
+        """Lets go of a version that was deleted, and of what was wrong with it. Does not block."""
+        with self._lock:
+            self.models.pop(version, None)
+            self.indexes.pop(version, None)
+        for key in (f"model {version}", f"index {version}"):
+            self.problems.pop(key, None)
+
     def report(self) -> dict[str, Any]:
         """What is held and what is wrong, for /health."""
         return {

@@ -7,7 +7,9 @@ shot in a burst. `write_zip` draws it in the table format of PRODUCT.md; the sam
 import csv
 import io
 import json
+import signal
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -65,6 +67,10 @@ class Mistake:
     kind: str  # "wrong label", "split identity", "near-duplicate", "leak"
     path: str
     truth: str
+
+
+class Stopped(Exception):  # noqa: N818
+    """The drawing was broken off, as asked."""
 
 
 def label_name(kind: str, design: int) -> str:
@@ -165,16 +171,23 @@ def draw(shot: Shot) -> tuple[bytes, list[tuple[int, int, int, int]]]:
     return buffer.getvalue(), boxes
 
 
-def write_zip(path: Path, workers: int = 2) -> int:
-    """Draws the whole dataset into a zip at `path` (written whole or not at all); returns its number of samples."""
+def write_zip(path: Path, *, workers: int = 2, should_stop: Callable[[], bool] = lambda: False) -> int:
+    """Draws the whole dataset into a zip at `path`, written whole or not at all; returns its number of samples.
+
+    Raises Stopped within a few photos of `should_stop` saying so.
+    """
     shots, rows, mistakes = plan()
     partial = path.with_suffix(".partial")
-    with ProcessPoolExecutor(workers) as pool, zipfile.ZipFile(partial, "w") as archive:
-        for shot, (data, boxes) in zip(shots, pool.map(draw, shots, chunksize=16), strict=True):
-            archive.writestr(zipfile.ZipInfo(shot.path), data)
-            waiting = [i for i, row in enumerate(rows) if row.path == shot.path and row.box is not None]
-            for index, box in zip(waiting, boxes, strict=False):
-                rows[index] = replace(rows[index], box=box)
+    with zipfile.ZipFile(partial, "w") as archive:
+        with ProcessPoolExecutor(workers, initializer=_leave_signals_to_the_parent) as pool:
+            for shot, (data, boxes) in zip(shots, pool.map(draw, shots, chunksize=4), strict=True):
+                if should_stop():
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise Stopped
+                archive.writestr(zipfile.ZipInfo(shot.path), data)
+                waiting = [i for i, row in enumerate(rows) if row.path == shot.path and row.box is not None]
+                for index, box in zip(waiting, boxes, strict=False):
+                    rows[index] = replace(rows[index], box=box)
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -183,3 +196,9 @@ def write_zip(path: Path, workers: int = 2) -> int:
     partial.replace(path)
     path.with_suffix(".mistakes.json").write_text(json.dumps([asdict(mistake) for mistake in mistakes], indent=1))
     return len(rows)
+
+
+def _leave_signals_to_the_parent() -> None:
+    """A forked worker has the parent's handlers, which would end the site's processes once more for each worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
 from django.conf import settings
 from django.core.files import File
@@ -55,13 +56,14 @@ class Table:
         self.write(f"  {'total':<10} {sum(row[1] for row in self.rows):>8.1f}\n")
 
 
-def wait_for(job: Job) -> Job:
-    """Waits until a job is final. Raises StageFailed when it did not succeed, with its reason."""
+def wait_for(job: Job, stopping: Event) -> Job:
+    """Waits until a job is final. Raises StageFailed when it did not succeed, with its reason, or the site stops."""
     deadline = time.monotonic() + JOB_TIMEOUT_SECONDS
     while not job.is_final:
         if time.monotonic() > deadline:
             raise StageFailed(f"{job} was still {job.state} after {JOB_TIMEOUT_SECONDS} s.\n{job.log_tail}")
-        time.sleep(0.2)
+        if stopping.wait(0.2):
+            raise StageFailed(f"{job} was still {job.state} when the site was stopped.")
         job.refresh_from_db()
     if job.state != Job.State.SUCCEEDED:
         raise StageFailed(f"{job} ended as {job.state}: {job.error}\n{job.log_tail}")
@@ -81,16 +83,16 @@ def zip_path() -> Path:
     return Path(settings.DATA_DIR) / "demo" / f"pottery-{catalogue.VERSION}.zip"
 
 
-def draw_photos(figure: list[str]) -> None:
+def draw_photos(stopping: Event, figure: list[str]) -> None:
     path = zip_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         figure.append("kept from the last time")
     else:
-        figure.append(f"{catalogue.write_zip(path)} samples drawn")
+        figure.append(f"{catalogue.write_zip(path, should_stop=stopping.is_set)} samples drawn")
 
 
-def import_photos(user: User, figure: list[str]) -> Dataset:
+def import_photos(user: User, stopping: Event, figure: list[str]) -> Dataset:
     dataset = Dataset.objects.filter(name=NAME, is_demo=True).first()
     if dataset is None:
         dataset = dataset_create(
@@ -100,7 +102,7 @@ def import_photos(user: User, figure: list[str]) -> Dataset:
     with zip_path().open("rb") as file:
         batch = import_create(dataset=dataset, file=File(file), file_name="pottery.zip", user=user)
     assert batch.job is not None
-    job = wait_for(batch.job)
+    job = wait_for(batch.job, stopping)
     batch.refresh_from_db()
     counts = batch.counts
     seconds = (job.finished_at - job.started_at).total_seconds() if job.finished_at and job.started_at else 0
@@ -110,15 +112,18 @@ def import_photos(user: User, figure: list[str]) -> Dataset:
     return dataset
 
 
-def main_job(write: Callable[[str], None]) -> bool:
-    """Runs every stage and prints the table. Returns whether all of them succeeded."""
+def main_job(write: Callable[[str], None], stopping: Event) -> bool:
+    """Runs every stage and prints the table. Returns whether all of them succeeded.
+
+    Once `stopping` is set it breaks off without a word: whatever fails then, fails because the site goes.
+    """
     table = Table(write)
     user = demo_user()
     try:
         with table.stage("draw") as figure:
-            draw_photos(figure)
+            draw_photos(stopping, figure)
         with table.stage("import") as figure:
-            dataset = import_photos(user, figure)
+            dataset = import_photos(user, stopping, figure)
         with table.stage("snapshot") as figure:
             snapshot = snapshot_create(dataset=dataset, user=user)
             figure.append(
@@ -126,11 +131,11 @@ def main_job(write: Callable[[str], None]) -> bool:
             )
         with table.stage("train") as figure:
             run = run_create(snapshot=snapshot, preset="demo", recipe=None, name="Demo run", user=user)
-            wait_for(run.job)
+            wait_for(run.job, stopping)
             run.refresh_from_db()
             figure.append(f"{run.recipe['steps']} steps")
         with table.stage("evaluate") as figure:
-            wait_for(Job.objects.get(kind="evaluate", payload__run=run.pk))
+            wait_for(Job.objects.get(kind="evaluate", payload__run=run.pk), stopping)
             report = Evaluation.objects.get(run=run)
             if report.overall["cmc@1"] < report.untrained["cmc@1"] + LEAST_GAIN:
                 raise StageFailed(f"The model has not learned: CMC@1 {report.untrained} -> {report.overall}.")
@@ -142,7 +147,7 @@ def main_job(write: Callable[[str], None]) -> bool:
             version = run_publish(run=run, user=user)
             figure.append(f"{version}, space {version.space}")
         with table.stage("index") as figure:
-            wait_for(Job.objects.filter(kind="index", payload__version=version.pk).latest("pk"))
+            wait_for(Job.objects.filter(kind="index", payload__version=version.pk).latest("pk"), stopping)
             figure.append(f"{version.indexes.get(is_active=True).embedding_set.count} embeddings")
         with table.stage("search") as figure:
             sample = Sample.objects.filter(dataset=dataset, split="validation", x_1=None).order_by("pk")[0]
@@ -154,6 +159,8 @@ def main_job(write: Callable[[str], None]) -> bool:
             names = [str(found[hit.sample_id].label) for hit in hits if hit.sample_id != sample.pk]
             figure.append(f"{sample.label}: nearest is {names[0]}")
     except Exception as error:
+        if stopping.is_set():
+            return False
         table.print()
         write(f"  FAILED: {error}")
         return False

@@ -17,7 +17,6 @@ from apps.datasets.models import Dataset, Import, Label, Sample, Snapshot
 from apps.datasets.selectors import samples as sample_selectors
 from apps.datasets.services import dataset_create, snapshot_create
 from apps.datasets.urls import urlpatterns
-from apps.jobs.models import Job
 from mlcore.images import decode
 from tests.apps.datasets.conftest import HEADER, make_zip, photo, table_zip
 
@@ -36,8 +35,7 @@ def keys(filled: Dataset, user: User) -> dict[str, int]:
     sample, label = Sample.objects.filter(dataset=filled)[0], Label.objects.filter(dataset=filled)[0]
     snapshot = snapshot_create(dataset=filled, user=user)
     by_kind = {
-        filled.pk: "detail samples labels imports import_create snapshots delete samples_update label_create "
-        "snapshot_create",
+        filled.pk: "detail samples labels imports import_create snapshots samples_update label_create snapshot_create",
         sample.pk: "sample photo thumb",
         label.pk: "label_edit",
         Import.objects.get().pk: "import",
@@ -54,11 +52,11 @@ def address(name: str, pk: int) -> str:
 
 
 NAMES = (
-    *("detail", "samples", "labels", "imports", "import_create", "snapshots", "delete", "samples_update"),
+    *("detail", "samples", "labels", "imports", "import_create", "snapshots", "samples_update"),
     *("label_create", "snapshot_create", "sample", "photo", "thumb", "label_edit", "import", "snapshot"),
     *("snapshot_manifest", "snapshot_table"),
 )
-POST_ONLY = {"delete", "samples_update", "label_create", "snapshot_create", "label_edit"}
+POST_ONLY = {"samples_update", "label_create", "snapshot_create", "label_edit"}
 
 
 def test_every_address_is_walked() -> None:
@@ -103,7 +101,6 @@ def test_every_page_shows(name: str, keys: dict[str, int], client: Client) -> No
         ("sample", Role.VIEWER),
         ("import_create", Role.ANNOTATOR),
         ("snapshot_create", Role.ANNOTATOR),
-        ("delete", Role.ANNOTATOR),
     ],
 )
 def test_a_role_that_is_too_low_is_told_so(
@@ -160,16 +157,6 @@ def test_a_new_dataset_leads_to_its_import(client: Client, dataset: Dataset) -> 
     assert taken.status_code == 422
     assert b"already" in taken.content
     assert client.get(reverse("datasets:detail", args=[made.pk])).status_code == 200  # with nothing in it
-
-
-def test_deleting_is_refused_in_words_while_work_waits(filled: Dataset, user: User, client: Client) -> None:
-    job = Job.objects.create(kind="train", title="Train mugs", dataset=filled)
-    response = client.post(reverse("datasets:delete", args=[filled.pk]))
-    assert response.status_code == 409
-    assert b"Train mugs" in response.content
-    job.delete()
-    assert client.post(reverse("datasets:delete", args=[filled.pk])).status_code == 302
-    assert not Dataset.objects.exists()
 
 
 # --- imports ---------------------------------------------------------------------------------------------------------
@@ -342,6 +329,9 @@ def test_a_snapshot_is_taken_once(filled: Dataset, client: Client) -> None:
 
 
 def test_an_empty_dataset_has_no_snapshot(dataset: Dataset, client: Client) -> None:
+    page = client.get(reverse("datasets:snapshots", args=[dataset.pk])).content.decode()
+    assert reverse("datasets:snapshot_create", args=[dataset.pk]) not in page
+    assert reverse("datasets:import_create", args=[dataset.pk]) in page
     response = client.post(reverse("datasets:snapshot_create", args=[dataset.pk]))
     assert response.status_code == 422
     assert b"nothing to freeze" in response.content

@@ -15,10 +15,12 @@ from apps.jobs import services, supervise, tasks
 from apps.jobs.models import Job, Slot
 from tests.apps.jobs import settings as test_settings
 
+SHORT_LEASE_SECONDS = 8
+
 
 @pytest.fixture
 def job_settings(settings: Any, tmp_path: Path) -> Any:
-    """Short leases, the tests' own kinds of work, logs in a folder of the test."""
+    """Quick heartbeats, the tests' own kinds of work, logs in a folder of the test."""
     for name in (
         "JOB_KINDS",
         "JOB_SLOTS",
@@ -44,6 +46,13 @@ def processes(
     bench.end()
 
 
+@pytest.fixture
+def short_lease(processes: "Processes", settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases that a test can see the end of, here and in the processes that it starts."""
+    settings.JOB_LEASE_SECONDS = SHORT_LEASE_SECONDS
+    monkeypatch.setenv("KINDRED_TEST_LEASE_SECONDS", str(SHORT_LEASE_SECONDS))
+
+
 class Processes:
     """What the tests do with jobs."""
 
@@ -60,7 +69,7 @@ class Processes:
         self.pids |= set(Job.objects.filter(pid__isnull=False).values_list("pid", flat=True))
         return started
 
-    def wait(self, job: Job, test: Callable[[Job], Any], seconds: float = 15.0, kicking: bool = False) -> Job:
+    def wait(self, job: Job, test: Callable[[Job], Any], seconds: float = 40.0, kicking: bool = False) -> Job:
         """Waits until `test` holds; with `kicking`, the doorbell rings meanwhile."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
 from apps.core.errors import BadInput
 from apps.jobs.context import JobContext
 
@@ -71,5 +73,5 @@ def quick(context: JobContext) -> dict[str, Any]:
 def slow_fence(context: JobContext) -> dict[str, Any]:
     """One write that lasts longer than the lease."""
     with context.fenced():
-        time.sleep(5)
+        time.sleep(settings.JOB_LEASE_SECONDS + 2)
     return {"kept": True}

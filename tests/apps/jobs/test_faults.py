@@ -17,7 +17,7 @@ from django_q.models import OrmQ
 
 from apps.jobs import hosts, services, supervise
 from apps.jobs.models import Job, Slot
-from apps.jobs.processes import pid_key
+from apps.jobs.processes import log_file_tail, pid_key
 from tests.apps.jobs.conftest import Processes, free_slots
 
 pytestmark = [pytest.mark.slow]
@@ -106,6 +106,8 @@ def test_cancel_of_one_that_does_not_stop(processes: Processes, kind: str) -> No
     while pid_key(pid) == key and time.monotonic() < end:
         time.sleep(0.1)
     assert pid_key(pid) != key
+    said = next(line for line in log_file_tail(job.pk).splitlines() if "did not stop: SIGTERM" in line)
+    assert f"job_id={job.pk}" in said
 
 
 def test_cancel_of_a_frozen_one(processes: Processes) -> None:
@@ -138,7 +140,7 @@ def test_cancel_while_finishing_has_one_outcome(processes: Processes) -> None:
 
 def test_three_crashes_and_it_has_failed(processes: Processes) -> None:
     job = processes.submit("dies")
-    processes.wait(job, is_final, seconds=30, kicking=True)
+    processes.wait(job, is_final, seconds=60, kicking=True)
     assert (job.state, job.attempt, job.crashes, free_slots()) == ("failed", 3, 3, 1)
     assert "crashed 3 times" in job.error
     assert "SIGKILL" in job.error
@@ -155,7 +157,7 @@ def test_killed_in_the_middle_it_continues(processes: Processes) -> None:
     os.killpg(job.pid, signal.SIGKILL)
     # Seen at once, not when the lease ends; and it rings for itself.
     rings = OrmQ.objects.filter(key="gpu").count()
-    processes.wait(job, lambda job: job.state == "queued", seconds=1.5)
+    processes.wait(job, lambda job: job.state == "queued", seconds=5)
     assert OrmQ.objects.filter(key="gpu").count() == rings + 1
     assert free_slots() == 1
     processes.wait(job, is_final, kicking=True)
@@ -186,6 +188,7 @@ def test_killed_while_nobody_watched(processes: Processes) -> None:
     processes.wait(job, is_final)
 
 
+@pytest.mark.usefixtures("short_lease")
 def test_frozen_past_its_lease_then_thawed(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another host takes the job over; the thawed process writes nothing and goes."""
     job = processes.submit("count", to=40)
@@ -197,7 +200,7 @@ def test_frozen_past_its_lease_then_thawed(processes: Processes, monkeypatch: py
     monkeypatch.setattr(watcher, "_is_wanted", lambda: True)  # its own host is as frozen as it is
     os.killpg(first_pid, signal.SIGSTOP)
     monkeypatch.setattr(hosts, "host_name", lambda: "another-host")
-    processes.wait(job, lambda job: job.attempt == 2, seconds=12, kicking=True)
+    processes.wait(job, lambda job: job.attempt == 2, kicking=True)
     assert pid_key(first_pid) == first_key
     assert Slot.objects.get(job=job).host == "another-host"
     processes.wait(job, lambda job: job.progress_done > 10)
@@ -211,6 +214,7 @@ def test_frozen_past_its_lease_then_thawed(processes: Processes, monkeypatch: py
     assert processes.note(1) == "from 0\n"
 
 
+@pytest.mark.usefixtures("short_lease")
 def test_frozen_on_this_host_it_gives_the_device_back(processes: Processes) -> None:
     job = processes.submit("count", to=10)
     processes.kick()
@@ -218,12 +222,13 @@ def test_frozen_on_this_host_it_gives_the_device_back(processes: Processes) -> N
     first_pid, first_key = job.pid, job.pid_key
     assert first_pid is not None
     os.killpg(first_pid, signal.SIGSTOP)
-    processes.wait(job, lambda job: job.attempt == 2, seconds=12, kicking=True)
+    processes.wait(job, lambda job: job.attempt == 2, kicking=True)
     assert pid_key(first_pid) != first_key
     processes.wait(job, is_final)
     assert (job.state, job.crashes) == ("succeeded", 1)
 
 
+@pytest.mark.usefixtures("short_lease")
 def test_a_write_longer_than_the_lease_is_not_taken_over(processes: Processes) -> None:
     job = processes.submit("slow_fence")
     processes.wait(job, is_final, kicking=True)

@@ -1,8 +1,14 @@
 """What a report holds. The job itself runs in tests/apps/training/test_tasks.py, on a model that was trained."""
 
-import pytest
+from importlib import import_module
 
-from apps.datasets.models import Sample
+import pytest
+from django.apps import apps
+from django.core.files.storage import default_storage
+from django.db.models import Value
+from django.db.models.functions import Concat
+
+from apps.datasets.models import Category, Label, Sample
 from apps.datasets.selectors.snapshots import manifest_read
 from apps.datasets.services import snapshot_create
 from apps.jobs.context import JobContext, Replaced
@@ -10,6 +16,7 @@ from apps.jobs.models import Job
 from apps.jobs.runner import run_inline
 from apps.jobs.services import job_submit
 from apps.reports.models import Evaluation, QueryResult
+from apps.reports.selectors import deleted_count
 from apps.reports.tasks import left_out, report_write
 from apps.training.models import Run
 from mlcore.evaluate import QueryReport, evaluate
@@ -28,7 +35,21 @@ def test_a_report_names_its_queries_and_categories(report: Evaluation, run: Run)
     entry = report.queries.first()
     assert entry is not None
     assert len(entry.neighbours) == 10
-    assert {"sample", "distance", "hit"} == set(entry.neighbours[0])
+    assert {"sample", "label", "distance", "hit"} == set(entry.neighbours[0])
+
+
+def test_names_are_those_of_the_snapshot(run: Run) -> None:
+    """Even of what was renamed, relabelled or moved between the snapshot and the report."""
+    frozen = manifest_read(run.snapshot).set_index("sample_id")
+    Label.objects.filter(name="mark 12").update(name="another")
+    Category.objects.update(name=Concat("name", Value(" renamed")))
+    Sample.objects.filter(label__name="mark 13").update(label=Label.objects.get(name="mark 14"))
+    report = report_of(run)
+    for query in report.queries.all():
+        assert (query.label, query.category) == tuple(frozen.loc[query.sample_id, ["label", "category"]])
+        for entry in query.neighbours:
+            assert entry["label"] == frozen.loc[entry["sample"], "label"]
+            assert entry["hit"] == (entry["label"] == query.label)
 
 
 def test_written_again_it_is_replaced(report: Evaluation, run: Run) -> None:
@@ -48,11 +69,37 @@ def test_written_again_it_is_replaced(report: Evaluation, run: Run) -> None:
     assert QueryResult.objects.count() == 30
 
 
-def test_samples_deleted_since_are_counted(run: Run) -> None:
-    Sample.objects.filter(dataset=run.dataset, split="validation").first().delete()  # type: ignore[union-attr]
+def test_samples_deleted_before_and_after_are_counted(run: Run) -> None:
+    first, second = Sample.objects.filter(dataset=run.dataset, split="validation")[:2]
+    names = [first.label, second.label]
+    first.delete()
     report = report_of(run)
-    assert report.counts["samples_deleted"] == 1
-    assert report.queries.count() == 29
+    assert deleted_count(report) == 1
+    second.delete()
+    assert deleted_count(report) == 2
+    assert report.queries.count() == 30
+    gone = report.queries.filter(sample=None).order_by("pk").values_list("label", flat=True)
+    assert list(gone) == [str(name) for name in names]
+
+
+def test_reports_of_before_get_the_names_of_their_manifest(report: Evaluation) -> None:
+    migration = import_module("apps.reports.migrations.0002_names_of_the_snapshot")
+    before = list(report.queries.order_by("pk").values_list("label", "category", "neighbours"))
+
+    def forget() -> None:
+        for row in report.queries.all():
+            row.label = row.category = ""
+            row.neighbours = [{name: entry[name] for name in ("sample", "distance", "hit")} for entry in row.neighbours]
+            row.save()
+
+    forget()
+    Label.objects.update(name=Concat("name", Value(" renamed")))
+    migration.names_fill(apps, None)
+    assert list(report.queries.order_by("pk").values_list("label", "category", "neighbours")) == before
+    forget()
+    default_storage.delete(report.snapshot.manifest_key)
+    migration.names_fill(apps, None)
+    assert {entry["label"] for row in report.queries.all() for entry in row.neighbours} == {""}
 
 
 def test_why_queries_are_left_out(run: Run, photos: Photos) -> None:

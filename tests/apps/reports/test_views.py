@@ -1,14 +1,17 @@
 """The pages of reports."""
 
+import re
 from collections.abc import Callable
 
 import pytest
+from django.core.files.storage import default_storage
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.datasets.services import label_rename, samples_update
 from apps.jobs.models import Job
 from apps.reports import selectors
 from apps.reports.models import Evaluation, QueryResult
@@ -49,6 +52,60 @@ def test_the_worst_come_first(report: Evaluation) -> None:
     everything = report.queries.values_list("average_precision", flat=True)
     assert values == sorted(value for value in everything if value is not None)[:10]
     assert all(len(query.neighbours) == 10 for query in worst)
+
+
+def shown_words(page: str) -> list[tuple[str, str]]:
+    """(verdict, label) of every neighbour on the page."""
+    verdicts = re.findall(r"(✓ hit|✗ miss)</span>", page)
+    return list(zip(verdicts, re.findall(r'neighbour__label" title="([^"]*)"', page), strict=True))
+
+
+def test_words_and_hits_agree_whatever_is_renamed_and_relabelled_later(
+    client: Client, report: Evaluation, manager: User
+) -> None:
+    before = shown_words(client.get(url(report)).content.decode())
+    worst = selectors.worst_queries(evaluation=report)
+    first, second = worst[0].sample, worst[0].neighbours[0].sample
+    assert first is not None
+    assert first.label is not None
+    assert second is not None
+    old = first.label.name
+    label_rename(label=first.label, name="a new name", version=first.label.version, user=manager)
+    samples_update(dataset=report.run.dataset, user=manager, sample_ids=[second.pk], label="a new name")
+
+    page = client.get(url(report)).content.decode()
+    assert shown_words(page) == before
+    assert f"<strong>{old}</strong>" in page
+    assert "now: a new name" in page
+    query, *_ = selectors.worst_queries(evaluation=report)
+    assert (query.label, query.now) == (old, "a new name")
+    assert query.neighbours[0].now == "a new name"
+    for query in selectors.worst_queries(evaluation=report):
+        assert [neighbour.hit for neighbour in query.neighbours] == [
+            neighbour.label == query.label for neighbour in query.neighbours
+        ]
+    samples_update(dataset=report.run.dataset, user=manager, sample_ids=[second.pk], label="")
+    assert "now: no label" in client.get(url(report)).content.decode()
+
+
+def test_what_was_not_touched_is_shown_once(client: Client, report: Evaluation) -> None:
+    assert "now:" not in client.get(url(report)).content.decode()
+
+
+def test_a_sample_or_a_photo_that_is_gone_leaves_the_report_whole(client: Client, report: Evaluation) -> None:
+    before = shown_words(client.get(url(report)).content.decode())
+    query, other, *_ = selectors.worst_queries(evaluation=report)
+    neighbour = other.neighbours[0].sample
+    assert query.sample is not None
+    assert neighbour is not None
+    default_storage.delete(query.neighbours[0].sample.image.key)  # type: ignore[union-attr]
+    query.sample.delete()
+    neighbour.delete()
+    page = client.get(url(report)).content.decode()
+    assert shown_words(page) == before
+    assert page.count("Open the query") in (8, 9)  # the neighbour may be a worst query itself
+    assert f"<strong>{query.label}</strong>" in page
+    assert "Deleted since the snapshot" in page
 
 
 def test_queries_without_a_match_are_not_the_worst(report: Evaluation) -> None:

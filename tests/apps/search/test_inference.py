@@ -26,9 +26,10 @@ from apps.search import client, secret
 from apps.search.client import WrongSpace
 from apps.search.models import EmbeddingSet, Index
 from apps.zoo.models import ModelVersion
+from kindred.removal import dataset_remove
 from mlcore.index import VECTORS
 from tests.apps.search.conftest import Process, build_index
-from tests.apps.zoo.making import add_sample, draw, make_model, make_version
+from tests.apps.zoo.making import add_sample, draw, make_dataset, make_model, make_version
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 
@@ -210,6 +211,32 @@ def test_what_is_loaded_outlives_its_files(inference: Process, indexed: ModelVer
         client.search(draw(0, 0), version=indexed, k=1)
     assert "Build the index again" in caught.value.remedy
     assert len(client.health()["problems"]) == 1
+
+
+def test_a_deleted_model_is_gone_and_the_others_serve_on(
+    inference: Process, indexed: ModelVersion, user: User, other_user: User
+) -> None:
+    other = make_version(make_model(make_dataset("Other shapes", other_user), "other"), other_user, seed=1)
+    broken = make_version(indexed.model, user, seed=2)  # never loaded: its files are missing when it is asked for
+    assert client.search(draw(0, 0), version=indexed, k=1)
+    default_storage.delete(f"{broken.folder_key}/weights.safetensors")
+    with pytest.raises(Unavailable):
+        client.embed([draw(0, 0)], broken)
+    before = client.health()
+    assert indexed.pk in {held["version"] for held in before["models"]}
+
+    dataset_remove(dataset=indexed.model.dataset, user=user, typed_name="Shapes")
+    assert not default_storage.exists(f"{indexed.folder_key}/weights.safetensors")
+    time.sleep(2.2)  # until then it may serve on from memory
+    for version in (indexed, broken):
+        with pytest.raises(BadInput, match=f"no model version {version.pk}") as caught:
+            client.search(draw(0, 0), version=version, k=1)
+        assert "deleted" in caught.value.remedy
+    assert client.embed([draw(0, 0)], other).vectors
+    after = client.health()
+    assert after["pid"] == before["pid"]
+    assert indexed.pk not in {held["version"] for held in [*after["models"], *after["indexes"]]}
+    assert not [text for text in after["problems"] if str(broken) in text]
 
 
 def test_the_old_index_serves_while_the_new_one_cannot_be_read(

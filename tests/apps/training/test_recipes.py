@@ -6,7 +6,8 @@ import pytest
 
 from apps.training import recipes
 from apps.training.services import METRIC_NAMES
-from mlcore.config import PRESETS, ArcFace, Recipe, ShuffleSampler, ViT
+from mlcore.config import PRESETS, ArcFace, BalancedSampler, Recipe, ShuffleSampler, ViT
+from mlcore.table import TrainFacts
 
 
 @pytest.mark.parametrize("name", list(PRESETS))
@@ -75,6 +76,17 @@ def test_the_same_loss_keeps_its_settings() -> None:
 def test_labels_a_batch_make_a_shuffle_balanced() -> None:
     recipe = recipes.knobs_apply(Recipe(sampler=ShuffleSampler()), {"labels": 5, "instances": 3})
     assert recipe.sampler.model_dump() == {"kind": "balanced", "labels": 5, "instances": 3}
+
+
+def test_batch_knobs_follow_the_preset_as_far_as_the_photos_go() -> None:
+    recipe = Recipe(steps=7, sampler=BalancedSampler(labels=5, instances=5))
+    fitted, notes = recipes.batch_fit(recipe, "quick", TrainFacts(labels=9, most_samples=8), own=())
+    assert fitted == Recipe(steps=7, sampler=BalancedSampler(labels=9, instances=4))
+    assert [note.key for note in notes] == ["labels"]
+    fitted, notes = recipes.batch_fit(recipe, "quick", TrainFacts(labels=9, most_samples=8), own={"labels"})
+    assert (fitted.sampler, notes) == (BalancedSampler(labels=5, instances=4), [])
+    shuffle = Recipe(sampler=ShuffleSampler())
+    assert recipes.batch_fit(shuffle, "quick", TrainFacts(labels=2, most_samples=2), own=()) == (shuffle, [])
 
 
 def test_metric_names_are_those_that_mlcore_measures() -> None:

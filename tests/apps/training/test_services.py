@@ -50,18 +50,47 @@ def test_an_unknown_preset_is_refused(snapshot: Snapshot, manager: User) -> None
         start(snapshot, manager, recipe=None, preset="turbo")
 
 
-def test_two_labels_are_too_few_for_sixteen_a_batch(dataset: Dataset, photos: Photos, manager: User) -> None:
+def test_a_preset_is_fitted_to_what_there_is(snapshot: Snapshot, manager: User) -> None:
+    run = start(snapshot, manager, recipe=None, preset="quick")
+    fitted = PRESETS["quick"].model_copy(update={"sampler": BalancedSampler(labels=12, instances=4)})
+    assert Recipe.model_validate(run.recipe) == fitted
+    assert run.preset == "quick"
+    assert start(snapshot, manager, recipe=fitted, preset="quick").preset == "quick"  # as the page sends it
+
+
+def test_a_recipe_that_somebody_wrote_is_not_fitted_but_refused(
+    dataset: Dataset, photos: Photos, manager: User
+) -> None:
     photos(0, "train")
     photos(1, "train")
     photos(2, "validation")
     snapshot = snapshot_create(dataset=dataset, user=manager)
     with pytest.raises(BadInput) as error:
         start(snapshot, manager, recipe=PRESETS["quick"])
-    text = " ".join(messages(error))
-    assert "16 labels" in text
-    assert "2" in text
+    assert "16 labels into a batch; the train split has 2." in " ".join(messages(error))
     assert "2 or fewer" in error.value.extra["problems"][0]["remedy"]
     assert not Run.objects.exists()
+    assert not Job.objects.exists()
+
+
+def test_two_labels_train_and_the_run_says_how_little_that_is(dataset: Dataset, photos: Photos, manager: User) -> None:
+    photos(0, "train")
+    photos(1, "train")
+    photos(2, "validation")
+    run = start(snapshot_create(dataset=dataset, user=manager), manager, recipe=None)
+    assert run.recipe["sampler"] == {"kind": "balanced", "labels": 2, "instances": 4}
+    assert "only 2 (mark 00, mark 01)" in run.warnings[0]
+
+
+@pytest.mark.parametrize(("labels", "count"), [(1, 5), (5, 1), (0, 0)])
+def test_what_cannot_train_is_refused(dataset: Dataset, photos: Photos, manager: User, labels: int, count: int) -> None:
+    for label in range(labels):
+        photos(label, "train", count=count)
+    photos(20, "validation")
+    with pytest.raises(BadInput) as error:
+        start(snapshot_create(dataset=dataset, user=manager), manager, recipe=None)
+    assert any("at least 2 are needed" in message for message in messages(error))
+    assert error.value.extra["problems"][0]["remedy"]
     assert not Job.objects.exists()
 
 

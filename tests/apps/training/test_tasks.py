@@ -16,12 +16,13 @@ from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.core.errors import BadInput
+from apps.core.files import files_under
 from apps.datasets.models import Snapshot
 from apps.jobs import supervise, tasks
 from apps.jobs.context import JobContext, Replaced
 from apps.jobs.models import Job
 from apps.jobs.runner import run_inline
-from apps.training.checkpoints import checkpoint_fetch, checkpoint_publish, litter_sweep
+from apps.training.checkpoints import checkpoint_fetch, checkpoint_publish, checkpoints_sweep, litter_sweep
 from apps.training.models import Checkpoint, Point, Run
 from apps.training.recorder import Recorder
 from apps.training.services import run_create, run_publish
@@ -82,6 +83,21 @@ class TestCheckpoints:
         default_storage.save(f"runs/{run.pk}/1/checkpoint-0000010", ContentFile(b"unpublished"))
         litter_sweep(run)
         assert default_storage.listdir(f"runs/{run.pk}/1")[1] == ["checkpoint-0000005"]
+
+    @pytest.mark.parametrize("state", [Job.State.FAILED, Job.State.CANCELLED])
+    def test_those_of_runs_that_were_killed_for_good_go_with_the_next_training(
+        self, context: JobContext, run: Run, tmp_path: Path, manager: User, state: Job.State
+    ) -> None:
+        checkpoint_publish(context, run, checkpoint(tmp_path, 5))
+        other = run_create(snapshot=run.snapshot, preset="", recipe=SMALL, name="interrupted", user=manager)
+        Job.objects.filter(pk=other.job_id).update(state=Job.State.RUNNING, attempt=1)
+        checkpoint_publish(JobContext(Job.objects.get(pk=other.job_id)), other, checkpoint(tmp_path, 6))
+        Job.objects.filter(pk=other.job_id).update(state=Job.State.QUEUED)
+        Job.objects.filter(pk=run.job_id).update(state=state)
+        assert checkpoints_sweep() == 1
+        kept = Checkpoint.objects.get()
+        assert kept.run == other
+        assert list(files_under("runs")) == [kept.file_key]
 
     def test_a_full_disk_costs_the_checkpoint_alone(
         self, context: JobContext, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -239,3 +255,6 @@ def test_cancelled_in_mid_training(bench: Bench, snapshot: Snapshot, manager: Us
     run.refresh_from_db()
     assert run.folder_key == ""
     assert not Job.objects.filter(kind="evaluate").exists()
+    # Nothing takes it up again.
+    assert not Checkpoint.objects.exists()
+    assert not list(files_under("runs"))

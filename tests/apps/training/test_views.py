@@ -31,8 +31,8 @@ def client(client_for: ClientFor, manager: User) -> Client:
 
 
 def fields(shown_recipe: Recipe, snapshot: Snapshot | None = None, **changes: Any) -> dict[str, Any]:
-    """What the form sends for a recipe that was shown, with some fields changed."""
-    shown = RunForm.initial_for(shown_recipe, "quick")
+    """What the form sends for a recipe that was shown with its own batches, with some fields changed."""
+    shown = RunForm.initial_for(shown_recipe, "quick", own=("labels", "instances"))
     data = {"name": "", "snapshot": snapshot.pk if snapshot else "now", **shown, **changes}
     return {name: value for name, value in data.items() if value is not None}
 
@@ -50,11 +50,124 @@ def test_nothing_yet_teaches_the_next_step(client: Client) -> None:
     assert "No run yet" in page.content.decode()
 
 
-def test_the_new_page_shows_what_the_check_finds(client: Client, snapshot: Snapshot) -> None:
-    page = client.get(f"{new_url(snapshot.dataset)}&snapshot={snapshot.pk}&preset=quick").content.decode()
-    assert "16 labels into a batch" in page
-    assert "disabled" in page
+def sent(page: Any, **changes: Any) -> dict[str, Any]:
+    """What a browser sends for a form that it was shown, with some fields changed."""
+    shown = {field.name: field.value() for field in page.context["form"]}
+    return {name: value for name, value in {**shown, **changes}.items() if value is not None}
+
+
+def help_of(page: Any, name: str) -> str:
+    return str(page.context["form"][name].help_text)
+
+
+def test_the_new_page_starts_at_what_fits(client: Client, snapshot: Snapshot) -> None:
+    page = client.get(f"{new_url(snapshot.dataset)}&snapshot={snapshot.pk}&preset=quick")
+    assert page.context["form"]["labels"].value() == 12
+    assert "labels: 12" in page.context["form"]["recipe"].value()
+    assert "16 in the preset; the train split has 12 labels." in page.content.decode()
+    assert "The check found nothing in the way" in page.content.decode()
+    assert "2,880 photos taken in" in page.content.decode()  # of the preset's card: 60 steps of 12 x 4
     assert not Run.objects.exists()
+    client.post(new_url(snapshot.dataset), sent(page))
+    run = Run.objects.get()
+    assert run.recipe["sampler"] == {"kind": "balanced", "labels": 12, "instances": 4}
+    assert run.preset == "quick"
+    assert "12 labels, 4 samples of each" in client.get(reverse("training:detail", args=[run.pk])).content.decode()
+
+
+def test_few_samples_a_label_are_fitted_too(client: Client, dataset: Dataset, photos: Photos) -> None:
+    for label in range(20):
+        photos(label, "train", count=2)
+    photos(30, "validation")
+    page = client.get(new_url(dataset))
+    assert page.context["form"]["labels"].value() == 16
+    assert page.context["form"]["instances"].value() == 2
+    assert help_of(page, "instances") == "4 in the preset; no train label has more than 2 samples."
+    assert not page.context["preflight"]
+
+
+def test_what_was_fitted_follows_snapshot_and_preset(
+    client: Client, snapshot: Snapshot, photos: Photos, manager: User
+) -> None:
+    for label in range(30, 40):
+        photos(label, "train")
+    more = snapshot_create(dataset=snapshot.dataset, user=manager)
+    url = preview_url(snapshot.dataset)
+    page = client.get(f"{new_url(snapshot.dataset)}&snapshot={snapshot.pk}&preset=quick")
+    page = client.post(url, sent(page, lr=0.002))
+    assert help_of(page, "labels").startswith("16 in the preset")  # still said after another change
+    page = client.post(url, sent(page, snapshot=more.pk))
+    assert page.context["form"]["labels"].value() == 16
+    assert help_of(page, "labels") == "Of balanced batches."
+    page = client.post(url, sent(page, snapshot=snapshot.pk, preset="best"))
+    assert page.context["form"]["labels"].value() == 12
+    assert not page.context["blocked"]
+
+
+def test_what_a_person_chose_is_not_fitted_but_refused_with_its_fix(client: Client, snapshot: Snapshot) -> None:
+    url = preview_url(snapshot.dataset)
+    page = client.get(f"{new_url(snapshot.dataset)}&snapshot={snapshot.pk}&preset=quick")
+    page = client.post(url, sent(page, labels=16))
+    page = client.post(url, sent(page, seed=3))  # and not at the next change either
+    assert page.context["form"]["labels"].value() == 16
+    assert "The recipe puts 16 labels into a batch; the train split has 12." in page.content.decode()
+    assert "Set labels in a batch to 12 or fewer" in page.content.decode()
+    assert "disabled" in page.content.decode()
+    answer = client.post(new_url(snapshot.dataset), sent(page))
+    assert answer.status_code == 422
+    assert not Run.objects.exists()
+    page = client.post(url, sent(page, preset="standard"))  # another preset: a new start
+    assert page.context["form"]["labels"].value() == 12
+
+
+def test_without_javascript_one_post_fits_a_changed_preset(client: Client, snapshot: Snapshot) -> None:
+    page = client.get(f"{new_url(snapshot.dataset)}&snapshot={snapshot.pk}&preset=quick")
+    client.post(new_url(snapshot.dataset), sent(page, preset="best", instances=3))
+    run = Run.objects.get()
+    assert run.recipe["extractor"]["arch"] == "resnet34"
+    assert run.recipe["sampler"] == {"kind": "balanced", "labels": 12, "instances": 3}
+
+
+def test_a_sampler_in_the_text_is_somebodys_choice(client: Client, snapshot: Snapshot) -> None:
+    page = client.get(f"{new_url(snapshot.dataset)}&snapshot={snapshot.pk}&preset=quick")
+    text = page.context["form"]["recipe"].value().replace("labels: 12", "labels: 5")
+    page = client.post(preview_url(snapshot.dataset), sent(page, recipe=text))
+    assert page.context["form"]["labels"].value() == 5
+    assert not page.context["blocked"]
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "message", "blocked"),
+    [
+        ({0: 5}, {20: 5}, "Training labels with two different samples or more: 1 (mark 00); at least 2", True),
+        ({0: 1, 1: 1, 2: 1}, {20: 5}, "Training labels with two different samples or more: 0; at least 2", True),
+        ({0: 5, 1: 5}, {20: 5}, "Training labels with two different samples or more: only 2 (mark 00, mark 01)", False),
+        ({**dict.fromkeys(range(9), 5), 9: 1}, {20: 5}, "Training labels with one sample, copies left out: 1", False),
+        (dict.fromkeys(range(9), 5), {}, "There is no validation split", True),
+        (dict.fromkeys(range(9), 5), {20: 1, 21: 1}, "Not one of the 2 queries has a match in the gallery", True),
+        (dict.fromkeys(range(9), 5), {20: 5, 21: 1}, "1 of 6 queries have no match in the gallery", False),
+    ],
+)
+def test_a_bad_split_is_told_on_the_page_before_any_time_is_spent(
+    client: Client,
+    dataset: Dataset,
+    photos: Photos,
+    train: dict[int, int],
+    validation: dict[int, int],
+    message: str,
+    blocked: bool,
+) -> None:
+    for split, labels in (("train", train), ("validation", validation)):
+        for label, count in labels.items():
+            photos(label, split, count=count)
+    page = client.get(new_url(dataset))
+    assert message in page.content.decode()
+    assert page.context["blocked"] == blocked
+    assert all(problem["remedy"] for problem in page.context["preflight"])
+    answer = client.post(new_url(dataset), sent(page))
+    assert answer.status_code == (422 if blocked else 302)
+    assert not blocked or message in answer.content.decode()
+    assert Run.objects.count() == Job.objects.count() == (0 if blocked else 1)
 
 
 def test_the_new_page_checks_the_present_state_too(client: Client, snapshot: Snapshot, photos: Photos) -> None:

@@ -16,6 +16,8 @@ from PIL import ImageDraw
 from apps.accounts.models import Membership, Role, User
 from apps.datasets.models import Category, Dataset, Image, Label, Sample, Snapshot, Split
 from apps.datasets.services import snapshot_create
+from apps.jobs.models import Job
+from apps.training.models import Run
 from apps.zoo.models import Model, ModelVersion
 from apps.zoo.services import version_create
 from mlcore.config import Preprocess, ResNet
@@ -104,3 +106,18 @@ def make_version(model: Model, user: User, *, seed: int = 0, snapshot: Snapshot 
     """A draft with real files."""
     snapshot = snapshot or Snapshot.objects.filter(dataset=model.dataset).last() or make_snapshot(model.dataset)
     return version_create(model=model, snapshot=snapshot, folder=model_files(seed), metrics=METRICS, user=user)
+
+
+def make_run(version: ModelVersion) -> Run:
+    """The run that made a version, with what the network could do before."""
+    snapshot = version.snapshot
+    return Run.objects.create(
+        name="first run",
+        dataset=snapshot.dataset,
+        snapshot=snapshot,
+        preset="quick",
+        recipe={},
+        job=Job.objects.create(kind="train", title="t", dataset=snapshot.dataset),
+        model_version=version,
+        untrained_metrics={"cmc@1": 0.1},
+    )

@@ -12,7 +12,7 @@ from apps.accounts.models import User
 from apps.search.models import EmbeddingSet, Index
 from apps.zoo import services
 from apps.zoo.models import Model, ModelVersion
-from tests.apps.zoo.making import make_model, make_version
+from tests.apps.zoo.making import make_model, make_run, make_version
 
 State = ModelVersion.State
 VERSIONS = "admin:zoo_modelversion_changelist"
@@ -78,6 +78,14 @@ def test_the_models_page_has_versions_aliases_and_history(admin: Client, version
     for words in ("history of the aliases", "champion", version.space):
         assert words.lower() in answer.lower()
     assert 'name="aliases-0-name"' not in answer
+
+
+def test_a_version_is_shown_in_the_sites_look_with_its_lineage(admin: Client, version: ModelVersion) -> None:
+    run = make_run(version)
+    answer = admin.get(reverse("admin:zoo_modelversion_change", args=[version.pk])).content.decode()
+    assert "css/admin.css" in answer
+    assert reverse("training:detail", args=[run.pk]) in answer
+    assert "<dt>CMC@1</dt><dd>75.0 %</dd>" in answer
 
 
 @pytest.mark.parametrize("name", ["zoo_model", "zoo_modelversion", "search_embeddingset", "search_index"])

@@ -13,7 +13,7 @@ from apps.accounts.models import Membership, Role, User
 from apps.jobs.models import Job
 from apps.zoo import services
 from apps.zoo.models import Model, ModelVersion
-from tests.apps.zoo.making import make_model, make_version
+from tests.apps.zoo.making import make_model, make_run, make_version
 
 State = ModelVersion.State
 ClientFor = Callable[[User], Client]
@@ -75,19 +75,7 @@ def test_the_card_of_a_version(client: Client, version: ModelVersion, user: User
 
 
 def test_a_version_of_a_run_names_it(client: Client, version: ModelVersion, user: User) -> None:
-    from apps.training.models import Run
-
-    snapshot = version.snapshot
-    run = Run.objects.create(
-        name="first run",
-        dataset=snapshot.dataset,
-        snapshot=snapshot,
-        preset="quick",
-        recipe={},
-        job=Job.objects.create(kind="train", title="t", dataset=snapshot.dataset),
-        model_version=version,
-        untrained_metrics={"cmc@1": 0.1},
-    )
+    run = make_run(version)
     answer = client.get(reverse("zoo:version", args=[version.pk])).content.decode()
     assert reverse("training:detail", args=[run.pk]) in answer
     assert "untrained 10.0 %" in answer

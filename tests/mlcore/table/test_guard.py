@@ -20,7 +20,8 @@ def manifest(rows: list[tuple[str, str]], **columns: object) -> pd.DataFrame:
     return as_manifest(frame.assign(**columns))
 
 
-TRAIN = [("a", "train"), ("a", "train"), ("b", "train"), ("b", "train")]
+TRAIN = [(label, "train") for label in "abcdefgh" for _ in range(2)]
+TRAIN_FILES = [f"train-{number}" for number in range(len(TRAIN))]
 VALIDATION = [("x", "validation"), ("x", "validation"), ("y", "validation"), ("y", "validation")]
 
 
@@ -37,11 +38,35 @@ def test_too_few_training_labels() -> None:
     one = [("a", "train"), ("a", "train"), ("b", "train")]
     assert short(preflight(manifest(one + VALIDATION), RECIPE)) == [("label", "error"), ("label", "warning")]
     assert short(preflight(manifest(VALIDATION), RECIPE)) == [("label", "error")]
-    many = Recipe(sampler=BalancedSampler(labels=16))
+    many = Recipe(sampler=BalancedSampler(labels=16, instances=2))
     problems = preflight(manifest(TRAIN + VALIDATION), many)
     assert short(problems) == [("label", "error")]
-    assert "16 labels into a batch; the train split has 2" in problems[0].message
+    assert "16 labels into a batch; the train split has 8" in problems[0].message
+    assert "8 or fewer" in problems[0].remedy
     assert preflight(manifest(TRAIN + VALIDATION), Recipe(sampler=ShuffleSampler())) == []
+
+
+def test_copies_of_a_photo_are_one_sample() -> None:
+    rows = manifest(TRAIN[:4] + VALIDATION, sha256=["1", "2", "same", "same", "5", "6", "7", "8"])
+    problems = preflight(rows, RECIPE)
+    assert short(problems) == [("label", "error"), ("label", "warning")]
+    assert "two different samples or more: 1 (a); at least 2" in problems[0].message
+    assert "1 (b)" in problems[1].message
+
+
+def test_two_labels_train_with_a_warning() -> None:
+    problems = preflight(manifest(TRAIN[:4] + VALIDATION), RECIPE)
+    assert short(problems) == [("label", "warning")]
+    assert "only 2 (a, b)" in problems[0].message
+
+
+def test_labels_that_repeat_photos_in_a_batch_are_named() -> None:
+    rows = manifest([*TRAIN, ("h", "train"), ("h", "train"), *VALIDATION])
+    problems = preflight(rows, Recipe(sampler=BalancedSampler(labels=8, instances=4)))
+    assert short(problems) == [("label", "warning")]
+    assert "7 (a, b, c, d, e and 2 more)" in problems[0].message
+    assert preflight(rows, RECIPE) == []
+    assert preflight(rows, Recipe(sampler=ShuffleSampler())) == []
 
 
 def test_no_validation_or_none_that_matches() -> None:
@@ -53,9 +78,9 @@ def test_no_validation_or_none_that_matches() -> None:
 
 def test_a_copy_or_a_burst_is_no_match() -> None:
     rows = [*TRAIN, ("x", "validation"), ("x", "validation")]
-    copies = manifest(rows, sha256=["1", "2", "3", "4", "same", "same"])
+    copies = manifest(rows, sha256=[*TRAIN_FILES, "same", "same"])
     assert short(preflight(copies, RECIPE)) == [("is_gallery", "error")]
-    burst = manifest(rows, sequence=[None, None, None, None, "s", "s"])
+    burst = manifest(rows, sequence=[*[None] * len(TRAIN), "s", "s"])
     assert short(preflight(burst, RECIPE)) == [("is_gallery", "error")]
 
 
@@ -63,10 +88,10 @@ def test_leaks() -> None:
     shared = manifest([*TRAIN, *VALIDATION, ("a", "validation"), ("a", "validation")])
     assert short(preflight(shared, RECIPE)) == [("split", "error")]
     assert short(preflight(shared, RECIPE, shared_labels="warning")) == [("split", "warning")]
-    copied = manifest(TRAIN + VALIDATION, sha256=["1", "2", "3", "4", "1", "6", "7", "8"])
+    copied = manifest(TRAIN + VALIDATION, sha256=[*TRAIN_FILES, "train-0", "6", "7", "8"])
     problems = preflight(copied, RECIPE)
     assert short(problems) == [("path", "error")]
-    assert "1 validation samples" in problems[0].message
+    assert f"Validation samples of files that train too: 1 ({len(TRAIN)})" in problems[0].message
 
 
 def test_long_lists_of_names_are_cut() -> None:

@@ -16,6 +16,7 @@ window.SwaggerUIBundle({
   url: place.dataset.schema,
   domNode: place,
   deepLinking: true,
+  defaultModelsExpandDepth: 0, // the schemas, closed
   requestInterceptor(request) {
     request.headers["X-CSRFToken"] = place.dataset.csrf;
     return request;

@@ -9,14 +9,15 @@ from django.core.management.base import BaseCommand
 from django.db import connection
 
 from apps.accounts import setup
-from kindred import static_files
+from kindred import static_files, sweep
 
 LOCK = 7_250_103  # any number that nothing else in this database locks
 
 
 class Command(BaseCommand):
     help = (
-        "Migrations, the cache's table, static files. Shows the link for the first administrator while there is none."
+        "Migrations, the cache's table, the daily sweep, static files. "
+        "Shows the link for the first administrator while there is none."
     )
 
     def handle(self, **options: object) -> None:
@@ -25,6 +26,7 @@ class Command(BaseCommand):
             try:
                 call_command("migrate", interactive=False, verbosity=0)
                 call_command("createcachetable", verbosity=0)
+                sweep.schedule_ensure()
             finally:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
         if not settings.DEBUG and static_files.collect():

@@ -5,12 +5,14 @@
 
 import io
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 from argparse import ArgumentParser
 from http.client import HTTPConnection, HTTPException
+from types import FrameType
 
 from django.conf import settings
 from django.core.management import call_command
@@ -34,25 +36,31 @@ class Command(BaseCommand):
         try:
             with running.only_one():
                 running.leftovers_end(running.mark())  # of a `serve` that was killed
-                code = self._serve(demo)
+                try:
+                    code = self._serve(demo)
+                finally:
+                    if postgres.stop():
+                        self.stdout.write("Postgres stopped.")
         except running.AlreadyRunning as error:
             raise CommandError(str(error)) from None
         sys.exit(code)
 
     def _serve(self, demo: bool) -> int:
         self._port_check()
-        call_command("prepare", stdout=io.StringIO())  # the link is shown when the site answers
-        connections.close_all()  # none may be carried into the forks
         supervisor = Supervisor(lambda: threading.Thread(target=self._after_start, args=[supervisor, demo]).start())
+        _pass_signals_to(supervisor)
+        postgres.ensure_running()
+        if not supervisor.stopping.is_set():
+            call_command("prepare", stdout=io.StringIO())  # the link is shown when the site answers
+        connections.close_all()  # none may be carried into the forks
+        if supervisor.stopping.is_set():
+            return 0
         supervisor.add_all(procfile.environment() | _own_settings() | {running.VARIABLE: running.mark()})
-        self._stopped = threading.Event()
         try:
             supervisor.loop()
         finally:
-            self._stopped.set()
+            supervisor.stopping.set()
             running.leftovers_end(running.mark())
-            if postgres.stop():
-                self.stdout.write("Postgres stopped.")
         code = int(supervisor.returncode or 0)
         return 0 if code in (130, 143) else code  # ended by a signal, as asked
 
@@ -71,9 +79,11 @@ class Command(BaseCommand):
     def _after_start(self, supervisor: Supervisor, demo: bool) -> None:
         """In a thread: waits for the site, runs the demo's main job, says that it is ready."""
         try:
-            if not self._wait_ready():
+            if not self._wait_ready(supervisor):
                 return
-            good = self._demo() if demo else True
+            good = self._demo(supervisor) if demo else True
+            if supervisor.stopping.is_set():
+                return
             if demo and os.environ.get("SERVE", "1") == "0":
                 supervisor.end(0 if good else 1)
                 return
@@ -83,26 +93,27 @@ class Command(BaseCommand):
             self.stdout.write("Ctrl-C stops it.\n")
             self.stdout.flush()
         except Exception as error:
-            self.stderr.write(f"{type(error).__name__}: {error}")
-            supervisor.end(1)
+            if not supervisor.stopping.is_set():  # else the database went under it
+                self.stderr.write(f"{type(error).__name__}: {error}")
+                supervisor.end(1)
         finally:
             connections.close_all()
 
-    def _demo(self) -> bool:
+    def _demo(self, supervisor: Supervisor) -> bool:
         from kindred.demo.run import main_job  # noqa: PLC0415  (numpy and pandas, which only the demo needs)
 
-        return main_job(self._write)
+        return main_job(self._write, supervisor.stopping)
 
     def _write(self, text: str) -> None:
         self.stdout.write(text)
         self.stdout.flush()
 
-    def _wait_ready(self) -> bool:
+    def _wait_ready(self, supervisor: Supervisor) -> bool:
         """Asks /readyz until it says yes. After READY_SECONDS it goes on all the same, and says what is missing."""
         end = time.monotonic() + READY_SECONDS
         answer = "no answer"
         while time.monotonic() < end:
-            if self._stopped.wait(0.3):
+            if supervisor.stopping.wait(0.3):
                 return False
             try:
                 status, answer = _get("/readyz")
@@ -112,6 +123,16 @@ class Command(BaseCommand):
                 return True
         self.stderr.write(f"Not all parts are ready after {READY_SECONDS:.0f} s: {answer}")
         return True
+
+
+def _pass_signals_to(supervisor: Supervisor) -> None:
+    """Until its loop listens itself: what is begun meanwhile is not broken off half made, and nothing starts after."""
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        supervisor.end(128 + number)
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
 
 
 def _get(path: str) -> tuple[int, str]:

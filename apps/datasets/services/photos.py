@@ -1,0 +1,63 @@
+"""Getting rid of photos that no sample names any more.
+
+A photo may be in use before a row says so: an import stores its files first and writes their rows a chunk later, and
+finds those that are there already. So a chunk and a sweep exclude each other (`photos_hold`, and the lock in
+`photos_sweep`), each for one short transaction; a chunk whose files were swept before it began stores them once more.
+Samples go only with their dataset and its snapshots, so a photo that no sample names is in no manifest either.
+"""
+
+from collections.abc import Iterable
+
+from django.core.files.storage import default_storage
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
+
+from apps.core.errors import Unavailable
+from apps.core.files import folder_list, is_litter
+from apps.datasets.models import Image, Sample
+from apps.datasets.photos import THUMB_SIZES, image_key, thumb_key
+
+LOCK = 7_250_104  # any number that nothing else in this database locks
+PREFIXES = tuple(f"{number:02x}" for number in range(256))  # of SHA-256, and so the folders of images/ and thumbs/
+
+
+class PhotosGone(Unavailable):
+    """Photos were swept between being stored and being written down."""
+
+
+def photos_hold(sha256: Iterable[str]) -> None:
+    """Keeps photos from being swept until the transaction ends. Raises PhotosGone when one is not in the storage."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [LOCK])
+    gone = [each for each in sha256 if not default_storage.exists(image_key(each))]
+    if gone:
+        raise PhotosGone(
+            f"{len(gone):,} photos are no longer in the storage, {gone[0][:12]} among them.",
+            remedy="Import them again.",
+        )
+
+
+@transaction.atomic
+def photos_sweep(*, prefix: str) -> int:
+    """Removes the photos and thumbnails that no sample names, of those whose SHA-256 begins with one of PREFIXES.
+
+    Returns how many files went. Rows first; the files inside the same transaction, so that an import which waits for it
+    finds either both or neither. A crash in between leaves rows without files, which the next sweep takes.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+    folders = [f"images/{prefix}", *(f"thumbs/{size}/{prefix}" for size in THUMB_SIZES)]
+    # Listed before the rows are read: a thumbnail that is made meanwhile is not in the list.
+    found = [f"{folder}/{name}" for folder in folders for name in folder_list(folder)[1]]
+    images = Image.objects.filter(sha256__startswith=prefix)
+    images.filter(~Exists(Sample.objects.filter(image=OuterRef("pk")))).delete()
+    named: set[str] = set()
+    for sample in Sample.objects.filter(image__in=images).select_related("image"):
+        named |= {sample.image.key, *(thumb_key(sample, size) for size in THUMB_SIZES)}
+    count = 0
+    for key in found:
+        is_partial = key.rpartition("/")[2].startswith(".")  # being written, unless its writer died
+        if key not in named and (not is_partial or is_litter(key)):
+            default_storage.delete(key)
+            count += 1
+    return count
