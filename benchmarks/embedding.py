@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from photos import GROCERY, print_machine, print_table, take_turns, unpacked
+from photos import GROCERY, add_arrangement, arrange, print_machine, print_table, take_turns, unpacked
 from torch import Tensor
 
 from mlcore.config import PRESETS
@@ -46,8 +46,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30, help="of that training")
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--workers", type=int, default=0)
+    add_arrangement(parser)
     arguments = parser.parse_args()
+    arrange(arguments)
     print_machine()
     with unpacked(arguments.photos) as (manifest, source), tempfile.TemporaryDirectory() as work:
         folder = arguments.model or trained(manifest, source, Path(work) / "training", arguments.steps)

@@ -1,5 +1,6 @@
 """What the benchmarks of training and embedding share: real JPEG files, and figures taken in turns."""
 
+import argparse
 import os
 import tempfile
 import time
@@ -13,6 +14,7 @@ from statistics import median
 import pandas as pd
 import torch
 
+from mlcore import data
 from mlcore.cli.data import load_data
 from mlcore.data import Source
 
@@ -69,6 +71,16 @@ def print_table(taken: dict[str, Taken], bases: Sequence[str]) -> None:
             by_cores = median(b / a for a, b in zip(case.cores, taken[base].cores, strict=True))
             line += f"{f'{by_clock:.2f} ({by_cores:.2f} by cores)':>25}"
         print(line)
+
+
+def add_arrangement(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=int, default=0, help="threads that decode")
+    parser.add_argument("--ahead", type=int, help="batches prepared ahead, instead of what is chosen for the device")
+
+
+def arrange(arguments: argparse.Namespace) -> None:
+    if arguments.ahead is not None:
+        data.batches_ahead = lambda device: int(arguments.ahead)
 
 
 def print_machine() -> None:

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from photos import GROCERY, Taken, now, print_machine, print_table, unpacked
+from photos import GROCERY, Taken, add_arrangement, arrange, now, print_machine, print_table, unpacked
 from torch import Tensor
 
 from mlcore.config import AUGMENTS, Recipe, ShuffleSampler
@@ -70,8 +70,9 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, default=GROCERY, help="a zip with a df.csv beside its images")
     parser.add_argument("--augment", choices=AUGMENTS, default="standard")
     parser.add_argument("--epochs", type=int, default=3, help="the first of them cold")
-    parser.add_argument("--workers", type=int, default=0)
+    add_arrangement(parser)
     arguments = parser.parse_args()
+    arrange(arguments)
     print_machine()
     with unpacked(arguments.photos) as (manifest, source), tempfile.TemporaryDirectory() as work:
         train = manifest[manifest["split"] == "train"]

@@ -1,6 +1,7 @@
 """The evaluation of a run's model, as a job. Runs in a process of its own, which alone loads torch."""
 
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ def snapshot_names(rows: pd.DataFrame) -> dict[int, tuple[str, str]]:
     return {sample_id: (label, category) for sample_id, label, category in zip(*map(list, columns), strict=True)}
 
 
-def left_out(rows: pd.DataFrame, queries: list[QueryReport]) -> dict[str, int]:
+def left_out(rows: pd.DataFrame, queries: Sequence[QueryReport]) -> dict[str, int]:
     """Why queries have no figures: no other gallery sample of their label, or only ones that may not count.
 
     Those that may not count are of the query's own sequence, or copies of its own photo and box.

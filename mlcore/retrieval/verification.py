@@ -56,6 +56,11 @@ class Verification:
     query_genuine: Ints
     query_misses: Ints
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Verification) and all(
+            np.array_equal(mine, theirs) for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)
+        )
+
     def to_json(self) -> dict[str, Any]:
         """A threshold of None lets every pair pass."""
         return {

@@ -1,5 +1,7 @@
 """The report: what is counted, what is left out, and that it is the same however it is cut."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,9 @@ from hypothesis import strategies as st
 
 from mlcore import evaluate as module
 from mlcore.errors import InputError
-from mlcore.evaluate import Report, evaluate
+from mlcore.evaluate import FULL, Extras, Report, evaluate
+from mlcore.retrieval.bootstrap import Bootstrap, ratio_intervals
+from mlcore.retrieval.components import pcf
 
 
 def make_manifest(labels: list[str], **columns: object) -> pd.DataFrame:
@@ -135,8 +139,8 @@ def test_a_label_larger_than_the_list_is_ranked_to_its_end(monkeypatch: pytest.M
     assert short["r_precision"] == long["r_precision"]
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(2, 40))
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 25))
 def test_cut_into_pieces_it_is_the_same(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     vectors = rng.integers(-1, 2, (count, 4)) + 1e-3
@@ -155,6 +159,135 @@ def test_cut_into_pieces_it_is_the_same(seed: int, count: int) -> None:
             return evaluate(vectors, manifest)
 
     assert run(1) == run(1_000_000)
+
+
+def naive_report(vectors: np.ndarray, manifest: pd.DataFrame, k: int) -> dict[str, dict[int, float]]:
+    """Figure -> sample id of each query with a match -> value, by loops over the definitions (TRAPS.md)."""
+    rows = manifest.to_dict("records")
+    result: dict[str, dict[int, float]] = {}
+    for i, query in enumerate(rows):
+        if not query["is_query"]:
+            continue
+        ranked = []
+        for j, other in enumerate(rows):
+            burst = isinstance(query["sequence"], str) and query["sequence"] == other["sequence"]
+            if not other["is_gallery"] or i == j or query["sha256"] == other["sha256"] or burst:
+                continue
+            similarity = np.float32(sum(float(a) * float(b) for a, b in zip(vectors[i], vectors[j], strict=True)))
+            ranked.append((-similarity, other["sample_id"], other["label"] == query["label"]))
+        hits = [hit for _, _, hit in sorted(ranked)]
+        r, n = sum(hits), len(hits)
+        if not r:
+            continue
+        gains = [sum(hits[:rank]) / rank * hits[rank - 1] for rank in range(1, n + 1)]
+        figures = {
+            f"cmc@{k}": float(any(hits[:k])),
+            f"precision@{k}": sum(hits[:k]) / min(k, r, n),
+            f"recall@{k}": sum(hits[:k]) / r,
+            f"map@{k}": sum(gains[:k]) / min(k, r),
+            f"map_hits@{k}": sum(gains[:k]) / max(1, sum(hits[:k])),
+            "map@r": sum(gains[:r]) / r,
+            "r_precision": sum(hits[:r]) / r,
+            "mrr": 1 / (hits.index(True) + 1),
+        }
+        for name, value in figures.items():
+            result.setdefault(name, {})[query["sample_id"]] = value
+    return result
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 12))
+def test_equals_the_naive_loops(seed: int, count: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = rng.integers(-1, 2, (count, 4)) + 1e-3
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    manifest = make_manifest(
+        rng.integers(0, 4, count).astype(str).tolist(),
+        sha256=[f"{number:x}" for number in rng.integers(0, 3 * count, count)],
+        sequence=[None if number < 3 else f"s{number}" for number in rng.integers(0, 8, count)],
+        category=rng.choice(["OVERALL", "y", ""], count),
+        is_query=rng.random(count) < 0.7,
+        is_gallery=rng.random(count) < 0.7,
+    )
+    report = evaluate(vectors, manifest, ks=(k,))
+    expected = naive_report(vectors, manifest, k)
+    assert report.overall == pytest.approx({name: np.mean(list(values.values())) for name, values in expected.items()})
+    judged = set(expected.get("mrr", {}))
+    assert report.counts["queries_without_match"] == int(manifest["is_query"].sum()) - len(judged)
+    for query in report.queries:
+        assert query.average_precision == pytest.approx(expected.get("map@r", {}).get(query.sample_id))
+    asked = manifest[manifest["is_query"]]
+    assert [category.name for category in report.categories] == sorted(set(asked["category"]) - {""})
+    for category in report.categories:
+        mine = set(asked.loc[asked["category"] == category.name, "sample_id"])
+        assert (category.queries, category.queries_without_match) == (len(mine & judged), len(mine - judged))
+        means = (
+            {name: [values[pk] for pk in mine & judged] for name, values in expected.items()} if mine & judged else {}
+        )
+        assert category.metrics == pytest.approx({name: np.mean(values) for name, values in means.items()})
+
+
+def drawn(count: int = 60) -> tuple[np.ndarray, pd.DataFrame]:
+    rng = np.random.default_rng(7)
+    labels = np.repeat(np.arange(count // 4), 4)
+    vectors = rng.standard_normal((count // 4, 8))[labels] + rng.standard_normal((count, 8))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return vectors, make_manifest([f"label {label}" for label in labels], category=np.where(labels % 3, "x", "y"))
+
+
+def test_nothing_more_than_was_asked_for() -> None:
+    report = evaluate(*drawn())
+    assert (report.intervals, report.pcf, report.verification) == ({}, {}, None)
+    assert set(report.to_json()) == {"overall", "categories", "counts"}
+
+
+def test_all_that_can_be_asked_for() -> None:
+    vectors, manifest = drawn()
+    report = evaluate(vectors, manifest, extras=FULL)
+    assert report.overall == evaluate(vectors, manifest).overall
+    assert report.pcf == pcf(vectors, FULL.shares)
+    assert report.verification is not None
+    points = report.verification.points
+    assert [point.wanted_fmr for point in points] == list(FULL.fmrs)
+    assert set(report.intervals) == {*report.overall, *(f"fnmr@{fmr}" for fmr in FULL.fmrs)}
+    figures = report.overall | {f"fnmr@{point.wanted_fmr}": point.fnmr for point in points}
+    for name, (low, high) in report.intervals.items():
+        assert low <= figures[name] <= high, name
+    for category in report.categories:
+        assert set(category.intervals) == set(report.overall)
+        assert all(low <= category.metrics[name] <= high for name, (low, high) in category.intervals.items())
+    written = report.to_json()
+    assert written["intervals"]["overall"] == report.intervals
+    assert set(written["intervals"]["categories"]) == {"x", "y"}
+    assert written["verification"]["points"][0]["fnmr"] == points[0].fnmr
+    json.dumps(written, allow_nan=False)
+
+
+def test_intervals_are_of_the_queries_with_a_match_and_by_label() -> None:
+    vectors, manifest = drawn()
+    manifest.loc[manifest["label"] == "label 3", "label"] = [f"alone {number}" for number in range(4)]
+    how = Bootstrap(resamples=50, by_label=True)
+    report = evaluate(vectors, manifest, extras=Extras(bootstrap=how))
+    judged = [query for query in report.queries if query.average_precision is not None]
+    labels = manifest.set_index("sample_id")["label"].loc[[query.sample_id for query in judged]]
+    values = np.array([[query.average_precision] for query in judged], dtype=np.float64)
+    expected = ratio_intervals(values, np.ones(len(judged)), pd.factorize(labels)[0], how)
+    assert report.intervals["map@r"] == pytest.approx(expected[0])
+
+
+@pytest.mark.parametrize("flag", ["is_query", "is_gallery"])
+def test_extras_of_no_query_or_no_gallery(flag: str) -> None:
+    report = evaluate(at_angles(0, 1), make_manifest(["a", "a"], **{flag: False}), extras=FULL)
+    assert report.intervals == {}
+    assert report.verification is not None
+    assert report.verification.points == []
+    json.dumps(report.to_json(), allow_nan=False)
+
+
+def test_half_precision_is_judged_in_float32() -> None:
+    vectors, manifest = drawn()
+    half = vectors.astype(np.float16)
+    assert evaluate(half, manifest, extras=FULL) == evaluate(half.astype(np.float32), manifest, extras=FULL)
 
 
 def test_a_constant_model_is_judged_the_same_every_time() -> None:

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlcore.retrieval.metrics import means, query_metrics
+from mlcore.retrieval import nearest
+from mlcore.retrieval.metrics import figure_names, means, query_metrics
+from tests.mlcore.retrieval.conftest import make_rows, unit
 
 
 def naive(hits: list[bool], r: int, k: int) -> dict[str, float]:
@@ -71,6 +74,7 @@ def test_precision_is_not_punished_for_few_relevant() -> None:
 def test_means_leave_out_queries_without_a_match() -> None:
     figures = {"cmc@1": np.array([1.0, np.nan, 0.0])}
     assert means(figures, np.array([True, False, True])) == {"cmc@1": 0.5}
+    assert means(figures, np.array([0])) == {"cmc@1": 1.0}  # by place as well
     assert means(figures, np.array([False, False, False])) == {}
 
 
@@ -79,3 +83,33 @@ def test_no_lists_at_all() -> None:
     figures = query_metrics(hits, hits, np.array([0, 0]), (1,))
     assert np.isnan(figures["cmc@1"]).all()
     assert np.isnan(figures["mrr"]).all()
+
+
+def test_names_are_those_of_the_figures() -> None:
+    hits = np.zeros((1, 3), dtype=bool)
+    assert list(query_metrics(hits, hits, np.array([1]), (1, 7))) == figure_names((1, 7))
+
+
+def test_against_pytorch_metric_learning() -> None:
+    """Where definitions meet: P@1, R-precision and mAP@R; over whole lists mAP, and MRR, which leaves out no query."""
+    library = pytest.importorskip("pytorch_metric_learning.utils.accuracy_calculator")
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(40), 6)
+    centres = unit(rng.standard_normal((40, 24)))
+    vectors = unit(centres[labels] + 0.25 * rng.standard_normal((240, 24)))
+    rows = make_rows(240, labels=labels.tolist())
+    found = nearest(vectors, vectors, rows, rows, 239)
+    hits = labels[found.index] == labels[:, None]
+    ours = means(query_metrics(hits, found.index >= 0, found.relevant, (1, 239)), np.ones(240, dtype=bool))
+    names = {
+        "precision_at_1": "cmc@1",
+        "r_precision": "r_precision",
+        "mean_average_precision_at_r": "map@r",
+        "mean_average_precision": "map@239",
+        "mean_reciprocal_rank": "mrr",
+    }
+    calculator = library.AccuracyCalculator(include=tuple(names), k=239, device=torch.device("cpu"))
+    theirs = calculator.get_accuracy(torch.from_numpy(vectors), torch.from_numpy(labels))
+    assert 0.2 < ours["map@r"] < 0.9
+    for their_name, our_name in names.items():
+        assert ours[our_name] == pytest.approx(theirs[their_name], abs=1e-6), our_name

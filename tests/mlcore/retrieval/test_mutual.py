@@ -14,8 +14,9 @@ from tests.mlcore.retrieval.conftest import clusters, make_rows, random_rows, so
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(knn, "MUTUAL_ROWS", 100)
     monkeypatch.setattr(knn, "MANY_ROWS", 100)
-    monkeypatch.setattr(mutual, "BITS", 7)
-    monkeypatch.setattr(mutual, "BAND", 128)
+    sizes = {"BITS": 7, "BAND": 128, "SHARE": 2, "BLOCK": 2, "TOO_MANY": 2}
+    for name, value in sizes.items():
+        monkeypatch.setattr(mutual, name, value)
 
 
 def no_exclusions(part: slice) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +88,8 @@ def test_guesses_below_zero(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-4, 3e-2])
-def test_vectors_too_close_are_left_to_another_search(spread: float) -> None:
+def test_vectors_too_close_are_left_to_another_search(spread: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutual, "TOO_MANY", 8)
     rng = np.random.default_rng(7)
     vectors = unit(unit(rng.standard_normal((1, 32))) + spread * rng.standard_normal((700, 32)))
     rows = random_rows(rng, 700)
