@@ -132,11 +132,12 @@ class SampleSelection extends HTMLElement {
     const found = tiles.findIndex((tile) => tile.offsetTop > top);
     const columns = found < 0 ? tiles.length : found;
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
-    const at = tiles.indexOf(document.activeElement?.closest(".tile"));
     // Down and up scroll the page until a tile has the focus, by a click, Tab, or left and right.
-    if (at < 0 && Math.abs(step) === columns && columns > 1) return;
+    const hasFocus = this.contains(document.activeElement?.closest(".tile"));
+    if (!hasFocus && Math.abs(step) === columns && columns > 1) return;
     event.preventDefault();
-    const next = at < 0 ? Math.max(0, tiles.indexOf(this.at)) : Math.min(tiles.length - 1, Math.max(0, at + step));
+    const at = tiles.indexOf(this.at);
+    const next = at < 0 ? 0 : Math.min(tiles.length - 1, Math.max(0, at + step));
     tiles[next].querySelector("a")?.focus({ preventScroll: true });
     tiles[next].scrollIntoView({ block: "nearest" });
   }
