@@ -41,7 +41,7 @@ def auto_workers(asked: int) -> int:
 def batches_ahead(device: str) -> int:
     """How many batches to prepare while one is computed.
 
-    None on a CPU: its cores have no time to spare, and two who share them lose more by getting in each other's way.
+    None on a CPU: the network has all its cores busy as it is, and to decode beside it would take the time from there.
     """
     return 0 if torch.device(device).type == "cpu" else BATCHES_AHEAD
 

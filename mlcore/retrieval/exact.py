@@ -46,8 +46,9 @@ def exact_similarity(queries: Tensor, gallery: Tensor, rows: Ints, columns: Ints
     # In the order of the gallery its vectors are read one after another, each once, for all queries that need it.
     order = torch.argsort(torch.from_numpy(columns), stable=True).numpy()
     columns, rows, precise = columns[order], rows[order], queries.double()
-    step = len(rows) if gallery.dtype == torch.float64 else PRECISE_BYTES // (8 * max(1, gallery.shape[1]))
-    for start in range(0, len(rows), max(1, step)):
+    products = sparse_products if gallery.device.type == "cpu" else gathered_products
+    step = max(1, len(rows) if gallery.dtype == torch.float64 else PRECISE_BYTES // (8 * max(1, gallery.shape[1])))
+    for start in range(0, len(rows), step):
         part = slice(start, start + step)
         vectors, places = gallery, columns[part]
         if gallery.dtype != torch.float64:
@@ -57,16 +58,20 @@ def exact_similarity(queries: Tensor, gallery: Tensor, rows: Ints, columns: Ints
     return result
 
 
-def products(left: Tensor, right: Tensor, rows: Ints, columns: Ints) -> Tensor:
-    """`(P,)` float64: dot products of `left[rows]` and `right[columns]`, both float64; rows ascending."""
-    if left.device.type == "cpu":
-        # One dot product per entry of a sparse pattern, without a copy of the vectors.
-        starts = torch.from_numpy(np.searchsorted(rows, np.arange(len(left) + 1)))
-        size = (len(left), len(right))
-        zeros = torch.zeros(len(rows), dtype=torch.float64)
-        pattern = torch.sparse_csr_tensor(starts, torch.from_numpy(columns), zeros, size=size, check_invariants=False)
-        found: Tensor = torch.sparse.sampled_addmm(pattern, left.contiguous(), right.T, beta=0.0).values()
-        return found
+def sparse_products(left: Tensor, right: Tensor, rows: Ints, columns: Ints) -> Tensor:
+    """`(P,)` float64: dot products of `left[rows]` and `right[columns]`, both float64 on the CPU; rows ascending.
+
+    One product per entry of a sparse pattern, without a copy of the vectors: many times faster than gathering them.
+    """
+    starts = torch.from_numpy(np.searchsorted(rows, np.arange(len(left) + 1)))
+    size, zeros = (len(left), len(right)), torch.zeros(len(rows), dtype=torch.float64)
+    pattern = torch.sparse_csr_tensor(starts, torch.from_numpy(columns), zeros, size=size, check_invariants=False)
+    found: Tensor = torch.sparse.sampled_addmm(pattern, left.contiguous(), right.T, beta=0.0).values()
+    return found
+
+
+def gathered_products(left: Tensor, right: Tensor, rows: Ints, columns: Ints) -> Tensor:
+    """`sparse_products` on any device, in pieces that fit into memory."""
     step = max(1, PRECISE_BYTES // (16 * max(1, left.shape[1])))
     pieces = [torch.zeros(0, dtype=torch.float64, device=left.device)]
     for start in range(0, len(rows), step):

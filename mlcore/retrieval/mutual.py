@@ -147,9 +147,9 @@ class MutualSearch:
         usable = (lengths >= self.k) & (lengths <= 4 * self.k + 4 * FEW_CANDIDATES)
         lowest = kth_largest(rows, scores, lengths, usable, self.k)
         room = margin(self.vectors[part], self.vectors, torch.from_numpy(lowest), score_unit=UNIT[torch.bfloat16])
-        bound = (torch.from_numpy(lowest) - room).bfloat16()
+        bound = torch.from_numpy(lowest) - room
         right = usable & (bound >= self.guess[part]).numpy()
-        kept = right[rows] & (scores >= bound.float().numpy()[rows])
+        kept = right[rows] & (scores >= bound.bfloat16().float().numpy()[rows])
         place = np.cumsum(right) - 1  # in `found`
         found = np.flatnonzero(right) + part.start
         return Band(found, place[rows[kept]], columns[kept], np.flatnonzero(~right) + part.start)
@@ -172,5 +172,5 @@ def kth_largest(
     table = np.full((len(lengths), max(k, int(lengths[usable].max(initial=0)))), -np.inf, dtype=np.float32)
     chosen = usable[rows]
     table[rows[chosen], rank[chosen]] = scores[chosen]
-    table.partition(table.shape[1] - k, axis=1)
-    return np.where(usable, table[:, table.shape[1] - k], np.float32(0))
+    lowest = torch.topk(torch.from_numpy(table), k, dim=1).values[:, -1].numpy()
+    return np.where(usable, lowest, np.float32(0))

@@ -113,6 +113,14 @@ def test_no_query_or_no_gallery(flag: str) -> None:
     assert all(query.neighbours == [] for query in report.queries)
 
 
+def test_more_neighbours_than_there_are() -> None:
+    report = evaluate(at_angles(0, 1, 5), make_manifest(["a", "a", "b"]), top_k=50, ks=(1, 500))
+    assert [len(query.neighbours) for query in report.queries] == [2, 2, 2]
+    assert report.overall["precision@500"] == 1.0
+    with pytest.raises(ValueError, match="1 or more"):
+        evaluate(at_angles(0, 1), make_manifest(["a", "a"]), ks=(0,))
+
+
 def test_unlabelled_samples_match_nothing() -> None:
     report = evaluate(at_angles(0, 1, 2), make_manifest(["a", None, None]))  # type: ignore[list-item]
     assert report.counts["queries_without_match"] == 3

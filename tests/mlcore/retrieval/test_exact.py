@@ -41,6 +41,15 @@ def test_a_pair_has_one_value_wherever_it_stands() -> None:
         np.testing.assert_array_equal(alone, whole[row, 40:43])
 
 
+def test_gathered_as_on_an_accelerator_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exact, "PRECISE_BYTES", 16 * 20 * 7)  # in pieces of 7 pairs
+    rng = np.random.default_rng(1)
+    left, right = (torch.from_numpy(unit(rng.standard_normal((30, 20)))).double() for _ in range(2))
+    rows, columns = pairs(rng, 100, 30, 30)
+    found = exact.gathered_products(left, right, rows, columns)
+    assert torch.equal(found.float(), exact.sparse_products(left, right, rows, columns).float())
+
+
 def test_no_pairs() -> None:
     nothing = np.zeros(0, dtype=np.int64)
     assert exact_similarity(torch.zeros(2, 4), torch.zeros(3, 4), nothing, nothing).shape == (0,)

@@ -134,6 +134,17 @@ def test_a_copy_of_the_query_is_no_neighbour_but_an_equal_vector_is() -> None:
     assert result.relevant.tolist() == [1, 1, 2]
 
 
+def test_cosine_and_euclidean_distances_rank_unit_vectors_alike() -> None:
+    vectors = unit(np.random.default_rng(12).standard_normal((60, 7)))
+    rows = make_rows(60)
+    found = nearest(vectors, vectors, rows, rows, 59)
+    squared = ((vectors[:, None].astype(np.float64) - vectors[None]) ** 2).sum(2)
+    np.fill_diagonal(squared, np.inf)
+    np.testing.assert_array_equal(found.index, np.argsort(squared, axis=1)[:, :59])
+    expected = 1 - np.sort(squared, axis=1)[:, :59] / 2
+    np.testing.assert_allclose(found.similarity, expected, atol=1e-6)
+
+
 def test_smallest_cases() -> None:
     one, rows = unit(np.ones((1, 4))), make_rows(1)
     nothing, none = np.zeros((0, 4), dtype=np.float32), make_rows(0)
