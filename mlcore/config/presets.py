@@ -8,7 +8,7 @@ from mlcore.config.recipe import Recipe
 
 PRESETS: dict[str, Recipe] = {
     "demo": Recipe(
-        # Few photos a label and few steps: all triplets and a light crop learn more here than centres do.
+        # The best of nine on labels held out of the demo's train rows, by benchmarks/demo_preset.py (docs/results.md).
         steps=45,
         validate_every=15,
         checkpoint_every=15,

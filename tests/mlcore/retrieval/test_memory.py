@@ -19,7 +19,8 @@ def peak_mb():
 
 count, rng = 20_000, np.random.default_rng(0)
 labels = rng.integers(0, count // 5, count)
-vectors = rng.standard_normal((count // 5, 32), dtype=np.float32)[labels] + rng.standard_normal((count, 32), dtype=np.float32)
+vectors = rng.standard_normal((count // 5, 32), dtype=np.float32)[labels]
+vectors += rng.standard_normal(vectors.shape, dtype=np.float32)
 vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
 manifest = make_manifest(labels.astype(str).tolist(), is_gallery=np.arange(count) != int(sys.argv[1]))
 evaluate(vectors[:50], manifest[:50])  # what is loaded at first use
