@@ -11,7 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+
+# A busy machine is no fault of the code: no case fails for being slow.
+hypothesis.settings.register_profile("kindred", deadline=None)
+hypothesis.settings.load_profile("kindred")
 
 # Before anything imports the settings: they read the environment once.
 OWN_DATA_DIR = "" if "KINDRED_DATA_DIR" in os.environ else tempfile.mkdtemp(prefix="kindred-test-")
