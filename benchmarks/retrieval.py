@@ -71,9 +71,8 @@ def make_data(folder: Path, arguments: argparse.Namespace) -> None:
     rng = np.random.default_rng(0)
     shape = arguments.labels, arguments.dimension
     categories = rng.integers(0, CATEGORIES, arguments.labels)
-    centres = (
-        rng.standard_normal(shape, dtype=np.float32) + 0.5 * rng.standard_normal((CATEGORIES, shape[1]))[categories]
-    )
+    centres = rng.standard_normal(shape, dtype=np.float32)
+    centres += 0.5 * rng.standard_normal((CATEGORIES, shape[1]), dtype=np.float32)[categories]
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
     labels = np.sort(rng.integers(0, arguments.labels, arguments.samples))
     vectors = centres[labels]

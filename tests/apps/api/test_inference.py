@@ -117,7 +117,7 @@ def test_how_a_version_is_named(api: Api, mine: World, settings: Any, tmp_path: 
 def published(transactional_db: None, user: User, tmp_path: Path) -> ModelVersion:
     """Six photos of three labels in two categories, and an untrained network that has indexed them."""
     from mlcore.config import Preprocess, ResNet
-    from mlcore.extractors.network import build_extractor
+    from mlcore.extractors import build_extractor
     from mlcore.model import save_model
 
     dataset = dataset_create(name="Tiles", user=user)
