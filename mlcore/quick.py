@@ -30,8 +30,24 @@ def quick_embed(embedder: Embedder, photos: Tensor) -> Embed:
         # Whatever a form cannot stomach, there is always the network as it is.
         with suppress(Exception):
             if np.einsum("nd,nd->n", embed(photos), expected).min() > COSINE_MIN:
-                return embed
+                return with_fallback(embed, embedder.embed_batch)
     return embedder.embed_batch
+
+
+def with_fallback(embed: Embed, plain: Embed) -> Embed:
+    """The form until it fails on a batch, as a compiler may on another size than it was proven on; then `plain`."""
+    chosen = embed
+
+    def run(photos: Tensor) -> NDArray[np.float32]:
+        nonlocal chosen
+        if chosen is not plain:
+            try:
+                return chosen(photos)
+            except RuntimeError:
+                chosen = plain
+        return chosen(photos)
+
+    return run
 
 
 def forms(embedder: Embedder, photos: Tensor) -> Iterator[Embed]:
