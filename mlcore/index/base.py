@@ -264,6 +264,19 @@ def widened(
     return np.concatenate(rows)[order], np.concatenate(columns)[order]
 
 
+def raw_search(index: Any, queries: Floats32, k: int, params: Any) -> tuple[Floats32, Ints]:
+    """Scores and positions `(Q, k)`, as faiss's search gives them; params: of the search, None for none.
+
+    By faiss's own method: an import of `faiss.contrib.torch_utils` by whatever library replaces the usual one for the
+    whole process, and that takes no filter.
+    """
+    scores, positions = np.empty((len(queries), k), dtype=np.float32), np.empty((len(queries), k), dtype=np.int64)
+    values = np.ascontiguousarray(queries)
+    pointers = native.swig_ptr(values), k, native.swig_ptr(scores), native.swig_ptr(positions)
+    index.search_c(len(queries), *pointers, params)
+    return scores, positions
+
+
 def flat_view(index: Any) -> torch.Tensor:
     """`(N, D)` float32: the vectors of a faiss flat index where faiss keeps them; as long-lived as the index."""
     count, dimension = int(index.ntotal), int(index.d)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from mlcore.index.base import NORM_TOLERANCE, SPARE, Allowed, FaissIndex, flat_view, native
+from mlcore.index.base import NORM_TOLERANCE, SPARE, Allowed, FaissIndex, flat_view, native, raw_search
 from mlcore.matches import Ints
 from mlcore.retrieval.exact import Floats32
 from mlcore.retrieval.rough import UNIT
@@ -42,7 +42,7 @@ class FlatIndex(FaissIndex):
         available = len(allowed.positions)
         asked = min(available, k + SPARE)
         while True:
-            scores, positions = self.index.search(queries, asked, params=params)
+            scores, positions = raw_search(self.index, queries, asked, params)
             # Enough once what was not retrieved is further below the k-th than rounding could hide.
             if asked == available or bool((scores[:, -1] < scores[:, k - 1] - margin).all()):
                 return np.repeat(np.arange(len(queries)), asked), np.sort(positions, axis=1).ravel()

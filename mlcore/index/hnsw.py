@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from mlcore.index.base import SPARE, Allowed, FaissIndex, flat_view, native, widened
+from mlcore.index.base import SPARE, Allowed, FaissIndex, flat_view, native, raw_search, widened
 from mlcore.matches import Ints
 from mlcore.retrieval.exact import Floats32
 
@@ -47,8 +47,7 @@ class HNSWIndex(FaissIndex):
 
         def search(waiting: Ints, effort: int) -> Ints:
             params = native.SearchParametersHNSW(efSearch=effort, **filtered)
-            positions: Ints = self.index.search(queries[waiting], asked, params=params)[1]
-            return positions
+            return raw_search(self.index, queries[waiting], asked, params)[1]
 
         effort = max(self.settings["search_effort"], asked)
         return widened(search, len(queries), k, effort, len(self.ids), allowed)

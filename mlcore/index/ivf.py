@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from mlcore.index.base import SPARE, Allowed, FaissIndex, native, widened
+from mlcore.index.base import SPARE, Allowed, FaissIndex, flat_view, native, widened
 from mlcore.matches import Ints
 from mlcore.retrieval.exact import Floats32, exact_similarity, sort_lists
 
@@ -25,9 +25,7 @@ class IVFIndex(FaissIndex):
 
     def __init__(self, index: Any, ids: Ints, space: str, settings: Mapping[str, int]) -> None:
         super().__init__(index, ids, space, settings)
-        self.centres = (
-            torch.from_numpy(index.quantizer.reconstruct_n(0, index.nlist)) if len(ids) else torch.zeros(0, 0)
-        )
+        self.centres = flat_view(native.downcast_index(index.quantizer))  # (lists, D)
 
     @classmethod
     def make(cls, vectors: Floats32, settings: Mapping[str, int]) -> tuple[Any, dict[str, int]]:
@@ -48,7 +46,9 @@ class IVFIndex(FaissIndex):
 
     def vectors_at(self, positions: Ints) -> tuple[torch.Tensor, Ints]:
         needed, places = np.unique(positions, return_inverse=True)
-        return torch.from_numpy(self.index.reconstruct_batch(needed)), places.astype(np.int64)
+        vectors = np.empty((len(needed), self.dimension), dtype=np.float32)
+        self.index.reconstruct_batch_c(len(needed), native.swig_ptr(needed), native.swig_ptr(vectors))
+        return torch.from_numpy(vectors), places.astype(np.int64)
 
     def candidates(self, queries: Floats32, k: int, allowed: Allowed) -> tuple[Ints, Ints]:
         asked = min(len(allowed.positions), k + SPARE)

@@ -13,6 +13,7 @@ A sample that is both query and gallery makes two pairs with each other such sam
 similarity s rounded to float32. No tolerance and no sample: the threshold is that very pair's distance.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -22,11 +23,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mlcore.matches import Ints, Rows
+from mlcore.matches import Gallery, Ints, Rows
 from mlcore.retrieval.exact import Floats32, as_float32
 from mlcore.retrieval.metrics import Floats
 
-TILE = 2048  # queries and gallery rows at once: 32 MB of float64
+TILE = 1024  # queries and gallery rows at once: 8 MB of float64
 BINS = 2**16  # of the upper half of the bits of float32, or of the lower
 POINTS = 200  # of the ROC curve, at most
 
@@ -78,14 +79,17 @@ class Verification:
 class Tile(NamedTuple):
     """Pairs of some queries and gallery rows.
 
-    `genuine`: `(P,)` float32 similarities, `query`, `other`: `(P,)` the places of their queries and gallery rows;
-    `impostor`: `(M,)` float32. `mirrored`: each stands for two pairs, the other one with its sides exchanged.
+    `values`: `(C * C',)` float32 similarities of all; `halves`: the upper halves of their bits; `left_out`: `(L,)`, the
+    values that are of no impostor pair; `genuine`: `(P,)`; `query`, `other`: `(P,)` the places of their queries and
+    gallery rows. `mirrored`: each stands for two pairs, the other one with its sides exchanged.
     """
 
+    values: Floats32
+    halves: NDArray[np.uint16]
+    left_out: Floats32
     genuine: Floats32
     query: Ints
     other: Ints
-    impostor: Floats32
     mirrored: bool
 
 
@@ -105,7 +109,8 @@ def verify(
     query_genuine = np.zeros(len(q), dtype=np.int64)
     for tile in pairs.tiles():
         genuine += upper_counts(tile.genuine) * (1 + tile.mirrored)
-        impostor += upper_counts(tile.impostor) * (1 + tile.mirrored)
+        counts = np.bincount(tile.halves, minlength=BINS) - upper_counts(tile.left_out)
+        impostor += counts * (1 + tile.mirrored)
         query_genuine += pairs.by_query(tile, np.ones(len(tile.genuine), dtype=bool))
     totals = int(genuine.sum()), int(impostor.sum())
     if not all(totals):
@@ -116,35 +121,43 @@ def verify(
 
 
 class Pairs:
-    """The pairs that count, and their similarities, tile by tile."""
+    """The pairs of labelled samples, and their similarities, tile by tile."""
 
     def __init__(self, queries: NDArray[np.floating], gallery: NDArray[np.floating], q: Rows, g: Rows) -> None:
         self.count = len(q)
-        same = len(q) == len(g) and all(np.array_equal(getattr(q, name), getattr(g, name)) for name in vars(q))
         self.q, self.g = np.flatnonzero(q.labels >= 0), np.flatnonzero(g.labels >= 0)
-        self.queries, self.gallery = (
-            torch.from_numpy(as_float32(vectors)[labelled])
-            for vectors, labelled in ((queries, self.q), (gallery, self.g))
-        )
-        # Both halves of the pairs of a sample with itself and with others are alike: one will do.
-        self.mirrored = same and torch.equal(self.queries, self.gallery)
         self.q_rows, self.g_rows = q.take(self.q), g.take(self.g)
+        left, right = (as_float32(vectors) for vectors in (queries, gallery))
+        self.queries = torch.from_numpy(left if len(self.q) == len(q) else left[self.q])
+        self.gallery = torch.from_numpy(right if len(self.g) == len(g) else right[self.g])
+        # Both halves of the pairs of a sample with itself and with others are alike: one will do.
+        same = len(q) == len(g) and all(np.array_equal(getattr(q, name), getattr(g, name)) for name in vars(q))
+        self.mirrored = same and torch.equal(self.queries, self.gallery)
 
     def tiles(self) -> Iterator[Tile]:
+        gallery = Gallery(self.g_rows)
         for start in range(0, len(self.q), TILE):
             own = slice(start, start + TILE)
             left = self.queries[own].double()
-            for other in range(start if self.mirrored else 0, len(self.g), TILE):
-                theirs = slice(other, other + TILE)
-                values = (left @ self.gallery[theirs].double().T).float().numpy()  # (C, D) @ (D, C')
-                counted, same = relations(self.q_rows.take(own), self.g_rows.take(theirs))
-                row, column = np.nonzero(counted & same)
+            excluded = gallery.excluded(self.q_rows.take(own))
+            for first in range(start if self.mirrored else 0, len(self.g), TILE):
+                theirs = slice(first, first + TILE)
+                products = left @ self.gallery[theirs].double().T  # (C, D) @ (D, C') -> (C, C')
+                values = products.float().add_(0.0).numpy()  # adding 0 makes one zero of -0 and 0
+                here = (excluded[1] >= first) & (excluded[1] < first + TILE)
+                no_pair = excluded[0][here], excluded[1][here] - first
+                same = self.q_rows.labels[own, None] == self.g_rows.labels[None, theirs]
+                same[no_pair] = False
+                row, column = np.nonzero(same)
+                genuine = values[row, column]
                 yield Tile(
-                    genuine=values[row, column],
+                    values=values.ravel(),
+                    halves=upper(values.ravel()),
+                    left_out=np.concatenate([genuine, values[no_pair]]),
+                    genuine=genuine,
                     query=self.q[own][row],
                     other=self.g[theirs][column],
-                    impostor=values[counted & ~same],
-                    mirrored=self.mirrored and other > start,
+                    mirrored=self.mirrored and first > start,
                 )
 
     def by_query(self, tile: Tile, chosen: NDArray[np.bool_]) -> Ints:
@@ -153,22 +166,19 @@ class Pairs:
         return counts + np.bincount(tile.other[chosen], minlength=self.count) if tile.mirrored else counts
 
 
-def relations(q: Rows, g: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """`(C, C')` twice: whether a gallery row may be a neighbour of a query, and whether it bears the same label."""
-    excluded = np.zeros((len(q), len(g)), dtype=bool)
-    for left, right in ((q.ids, g.ids), (q.photos, g.photos), (q.sequences, g.sequences)):
-        excluded |= np.where(left < 0, -1, left)[:, None] == np.where(right < 0, -2, right)[None]  # negative: none
-    return ~excluded, q.labels[:, None] == g.labels[None]
-
-
 def upper(values: Floats32) -> NDArray[np.uint16]:
     """The upper half of the bits: sign, exponent and 7 bits of the fraction."""
-    return (values.view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+    return values.view(np.uint16)[1::2] if sys.byteorder == "little" else values.view(np.uint16)[::2]
 
 
 def upper_counts(values: Floats32) -> Ints:
     """`(BINS,)`: how many similarities have each upper half."""
-    return np.bincount(upper(values + np.float32(0)), minlength=BINS)  # adding 0 makes one zero of -0 and 0
+    return np.bincount(upper(values), minlength=BINS)
+
+
+def lower_counts(values: Floats32, chosen: NDArray[np.bool_]) -> Ints:
+    """`(BINS,)`: how many of the chosen similarities have each lower half."""
+    return np.bincount((values[chosen].view(np.uint32) & np.uint32(0xFFFF)).astype(np.uint16), minlength=BINS)
 
 
 # The upper halves in the order of their values, the largest first: positive ones, then negative ones.
@@ -217,14 +227,14 @@ class Bin:
         self.values: list[Floats32] = []
 
     def add(self, tile: Tile, pairs: Pairs) -> None:
-        impostor, genuine = tile.impostor + np.float32(0), tile.genuine + np.float32(0)
-        lower = (impostor[upper(impostor) == self.half].view(np.uint32) & np.uint32(0xFFFF)).astype(np.uint16)
-        self.impostor += np.bincount(lower, minlength=BINS) * (1 + tile.mirrored)
-        self.below += pairs.by_query(tile, genuine < self.lowest)
-        inside = upper(genuine) == self.half
+        counts = lower_counts(tile.values, tile.halves == self.half)
+        counts -= lower_counts(tile.left_out, upper(tile.left_out) == self.half)
+        self.impostor += counts * (1 + tile.mirrored)
+        self.below += pairs.by_query(tile, tile.genuine < self.lowest)
+        inside = upper(tile.genuine) == self.half
         for side in (tile.query, tile.other) if tile.mirrored else (tile.query,):
             self.queries.append(side[inside])
-            self.values.append(genuine[inside])
+            self.values.append(tile.genuine[inside])
 
     def nth(self, number: int) -> tuple[float, int]:
         """The similarity of the impostor pair that `number` others of the bin precede, and how many are greater."""

@@ -1,6 +1,8 @@
 """What every kind of index promises: exact scores, ties, filters, spaces, whole files."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +160,21 @@ def test_an_index_of_before_there_were_settings_loads() -> None:
     manifest = json.loads(files["manifest.json"])
     del manifest["settings"]
     assert len(index_from_files(files | {"manifest.json": json.dumps(manifest).encode()})) == 3
+
+
+@pytest.mark.slow
+def test_a_library_that_changes_faiss_does_no_harm() -> None:
+    """`faiss.contrib.torch_utils`, which pytorch-metric-learning imports, replaces methods for the whole process."""
+    script = """
+import faiss.contrib.torch_utils
+import numpy as np
+from mlcore.index import KINDS, build_index
+from tests.mlcore.index.conftest import unit
+for kind in KINDS:
+    index = build_index(kind, unit(300), np.arange(300), "s")
+    for allowed in (None, np.arange(0, 300, 2)):
+        assert index.search(unit(300)[:4], 1, allowed).ids[:, 0].tolist()[::2] == [0, 2]
+    assert set(index.search(unit(300)[1], 3, np.arange(0, 300, 2)).ids[0] % 2) == {0}
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[3], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
