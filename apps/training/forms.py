@@ -59,6 +59,7 @@ class RunForm(forms.Form):
         self.own_knobs: frozenset[str] = frozenset()
         self.notes: list[Note] = []
         self.recipe_problems: list[dict[str, str]] = []
+        self.offer_own()
         snapshots = list(Snapshot.objects.filter(dataset=dataset).order_by("-number")[:SNAPSHOTS_SHOWN])
         if snapshot is not None and snapshot not in snapshots:
             snapshots.append(snapshot)
@@ -66,6 +67,17 @@ class RunForm(forms.Form):
             (NOW, "The dataset as it is now (a snapshot is made)"),
             *((str(each.pk), f"Snapshot {each.number}, {each.created_at:%Y-%m-%d %H:%M}") for each in snapshots),
         ]
+
+    def offer_own(self) -> None:
+        """Adds the recipe's own network and loss to the lists where they are not named, so that they stay chosen."""
+        try:
+            knobs = recipes.knobs_of(recipes.recipe_parse(self["base"].value() or ""))
+        except recipes.RecipeError:
+            return
+        for name in ("arch", "loss"):
+            choices = self.fields[name].choices  # type: ignore[attr-defined]
+            if knobs[name] not in dict(choices):
+                self.fields[name].choices = [*choices, (knobs[name], knobs[name])]  # type: ignore[attr-defined]
 
     @classmethod
     def initial_for(cls, recipe: Recipe, preset: str, own: Collection[str] = ()) -> dict[str, Any]:

@@ -100,7 +100,10 @@ def knobs_apply(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
                 data["preprocess"]["size"] = value
             case "arch":
                 kind = "resnet" if value.startswith("resnet") else "vit"
-                data["extractor"] |= {"kind": kind, "arch": value}
+                # Weights and width are the other network's.
+                own = ("pretrained", "head") if data["extractor"].get("head") == {"kind": "none"} else ("pretrained",)
+                kept = {key: setting for key, setting in data["extractor"].items() if key not in own}
+                data["extractor"] = {**kept, "kind": kind, "arch": value}
             case "dimension":
                 data["extractor"]["dimension"] = value
             case "loss":

@@ -30,6 +30,7 @@ UNITS = dict.fromkeys(METRICS, "%")
 IMAGES_PER_SECOND = 80.0
 ARCH_COST = {"resnet18": 1.0, "resnet34": 1.9, "resnet50": 2.6, "vit_tiny": 0.9, "vit_b_16": 9.0, "vit_b_32": 3.0}
 ARCH_COST["vit_l_16"] = 30.0
+UNKNOWN_COST = 3.0  # of a network that is none of these: a guess in the middle
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def recipe_images(recipe: Recipe) -> int:
 def recipe_seconds(recipe: Recipe) -> int:
     """A rough guess of the seconds on two CPU cores, rounded as such; an accelerator takes a small part of that."""
     pixels = (recipe.preprocess.size / 96) ** 2
-    seconds = recipe_images(recipe) * pixels * ARCH_COST[recipe.extractor.arch] / IMAGES_PER_SECOND
+    cost = ARCH_COST.get(recipe.extractor.arch, UNKNOWN_COST)
+    seconds = recipe_images(recipe) * pixels * cost / IMAGES_PER_SECOND
     step = 10 if seconds < 120 else 60 if seconds < 3600 else 600
     return max(1, round(seconds / step)) * step
 

@@ -53,7 +53,7 @@ def recipe_problems(recipe: Recipe) -> list[Problem]:
     if not 0 <= recipe.seed <= MAX_SEED:
         text = f"The seed {recipe.seed} is out of range."
         problems.append(Problem(0, "seed", text, f"Choose one from 0 to {MAX_SEED:,}."))
-    if recipe.best_metric not in METRIC_NAMES:
+    if recipe.best_metric.removeprefix("overall/") not in METRIC_NAMES:
         text = f"The best checkpoint cannot be chosen by {recipe.best_metric!r}, which is not measured."
         problems.append(Problem(0, "best_metric", text, f"Choose one of: {', '.join(METRIC_NAMES)}."))
     if recipe.workers > MAX_WORKERS:

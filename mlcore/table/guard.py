@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from mlcore.config import BalancedSampler, Recipe
+from mlcore.config import BalancedSampler, Handcrafted, Recipe
 from mlcore.matches import manifest_rows, photo_groups
 from mlcore.table.categories import check_categories
 from mlcore.table.check import matchless_queries
@@ -19,11 +19,19 @@ def preflight(manifest: pd.DataFrame, recipe: Recipe, *, shared_labels: Severity
     train = manifest[manifest["split"] == "train"]
     validation = manifest[manifest["split"] == "validation"]
     return [
+        *check_extractor(recipe),
         *check_training_labels(train, recipe),
         *check_categories(train, recipe),
         *check_validation(manifest),
         *check_leaks(train, validation, shared_labels),
     ]
+
+
+def check_extractor(recipe: Recipe) -> list[Problem]:
+    if not isinstance(recipe.extractor, Handcrafted):
+        return []
+    text = "The handcrafted extractor has no weights: nothing of it learns."
+    return [Problem(0, "extractor", text, "Embed with it as it is, or choose a network, such as resnet18.")]
 
 
 def named(names: Collection[object]) -> str:

@@ -17,8 +17,9 @@ from apps.datasets.services import snapshot_create
 from apps.jobs.models import Job
 from apps.training.forms import RunForm
 from apps.training.models import Point, Run
+from apps.training.recipes import recipe_parse, recipe_text
 from apps.training.services import run_create
-from mlcore.config import PRESETS, Recipe
+from mlcore.config import PRESETS, Handcrafted, NoHead, NTXent, Recipe, ResNet, Torchvision
 from tests.apps.training.conftest import SMALL, Photos
 
 pytestmark = pytest.mark.django_db
@@ -362,3 +363,40 @@ def test_older_snapshots_can_be_trained_on(client: Client, snapshot: Snapshot, p
     assert snapshot_create(dataset=snapshot.dataset, user=manager).number == 2
     client.post(new_url(snapshot.dataset), fields(SMALL, snapshot))
     assert Run.objects.get().snapshot == snapshot
+
+
+def test_a_network_and_a_loss_that_no_list_names_stay_what_they_are(client: Client, snapshot: Snapshot) -> None:
+    extractor = Torchvision(arch="convnext_tiny", pretrained=None, dimension=32)
+    text = recipe_text(SMALL.model_copy(update={"extractor": extractor, "loss": NTXent()}))
+    page = client.post(preview_url(snapshot.dataset), fields(SMALL, snapshot, recipe=text))
+    assert page.status_code == 200
+    assert page.context["form"]["arch"].value() == "convnext_tiny"
+    assert '<option value="convnext_tiny" selected>' in page.content.decode()
+    again = client.post(preview_url(snapshot.dataset), sent(page, seed=7))  # one knob turned, the rest as shown
+    client.post(new_url(snapshot.dataset), sent(again))
+    recipe = Run.objects.get().recipe
+    assert (recipe["extractor"]["kind"], recipe["extractor"]["arch"]) == ("torchvision", "convnext_tiny")
+    assert (recipe["loss"]["kind"], recipe["seed"]) == ("nt_xent", 7)
+
+
+def test_another_network_does_not_keep_the_weights_of_the_one_before(client: Client, snapshot: Snapshot) -> None:
+    extractor = ResNet(arch="resnet18", dimension=512, pretrained="resnet18_imagenet", head=NoHead())
+    shown = SMALL.model_copy(update={"extractor": extractor})
+    page = client.post(preview_url(snapshot.dataset), fields(shown, snapshot, arch="vit_tiny"))
+    chosen = recipe_parse(page.context["form"]["recipe"].value()).extractor
+    assert (chosen.kind, chosen.arch, chosen.pretrained) == ("vit", "vit_tiny", None)
+
+
+def test_what_cannot_learn_is_refused_before_any_work(client: Client, snapshot: Snapshot) -> None:
+    text = recipe_text(SMALL.model_copy(update={"extractor": Handcrafted()}))
+    page = client.post(preview_url(snapshot.dataset), fields(SMALL, snapshot, recipe=text))
+    assert page.status_code == 200
+    assert "nothing of it learns" in page.content.decode()
+    assert client.post(new_url(snapshot.dataset), sent(page)).status_code == 422
+    assert not Run.objects.exists()
+
+
+def test_the_best_may_be_named_in_full(client: Client, snapshot: Snapshot) -> None:
+    text = recipe_text(SMALL.model_copy(update={"best_metric": "overall/map@r"}))
+    client.post(new_url(snapshot.dataset), fields(SMALL, snapshot, recipe=text))
+    assert Run.objects.get().recipe["best_metric"] == "overall/map@r"
