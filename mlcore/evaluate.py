@@ -1,6 +1,6 @@
 """An honest report: how well embeddings retrieve, overall, by category, and query by query."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,20 +56,27 @@ def evaluate(
     match, gives no figures and counts every query as left out. Memory beside the embeddings is bounded. Raises
     InputError where embeddings and rows do not go together, or a value is not finite.
     """
+    q, g, query_vectors, gallery_vectors = sides(embeddings, manifest, top_k, ks)
+    queries = judged(query_vectors, gallery_vectors, q, g, top_k=top_k, ks=ks, device=device)
+    verification = verify(query_vectors, gallery_vectors, q, g, extras.fmrs) if extras.fmrs else None
+    more = fnmr_intervals(verification, q.labels, extras.bootstrap)
+    used = (manifest["is_query"] | manifest["is_gallery"]).to_numpy(bool)
+    pcf_by_share = pcf(as_float32(embeddings[used]), extras.shares) if extras.shares else {}
+    report = summary(queries, q.labels, manifest["category"][manifest["is_query"]], len(g), extras.bootstrap)
+    return replace(report, pcf=pcf_by_share, verification=verification, intervals=report.intervals | more)
+
+
+def sides(
+    embeddings: NDArray[np.floating], manifest: pd.DataFrame, top_k: int, ks: Sequence[int]
+) -> tuple[Rows, Rows, NDArray[np.floating], NDArray[np.floating]]:
+    """Rows of the queries and of the gallery, and their vectors. Raises as `evaluate` does."""
     if len(embeddings) != len(manifest):
         raise InputError(f"There are {len(embeddings)} embeddings for {len(manifest)} rows of the manifest.")
     if min(top_k, *ks, 1) < 1:
         raise ValueError("top_k and every k count neighbours: 1 or more.")
     rows = manifest_rows(manifest)
     is_query, is_gallery = manifest["is_query"].to_numpy(bool), manifest["is_gallery"].to_numpy(bool)
-    q, g = rows.take(is_query), rows.take(is_gallery)
-    query_vectors, gallery_vectors = chosen(embeddings, is_query), chosen(embeddings, is_gallery)
-    queries = judged(query_vectors, gallery_vectors, q, g, top_k=top_k, ks=ks, device=device)
-    verification = verify(query_vectors, gallery_vectors, q, g, extras.fmrs) if extras.fmrs else None
-    more = fnmr_intervals(verification, q.labels, extras.bootstrap)
-    pcf_by_share = pcf(as_float32(embeddings[is_query | is_gallery]), extras.shares) if extras.shares else {}
-    report = summary(queries, q.labels, manifest["category"][is_query], len(g), extras.bootstrap)
-    return replace(report, pcf=pcf_by_share, verification=verification, intervals=report.intervals | more)
+    return rows.take(is_query), rows.take(is_gallery), chosen(embeddings, is_query), chosen(embeddings, is_gallery)
 
 
 def chosen(embeddings: NDArray[np.floating], flags: NDArray[np.bool_]) -> NDArray[np.floating]:
@@ -90,8 +97,20 @@ def judged(
     """The figures of each query, `(Q, D)`, searching in the gallery, `(G, D)`, and its first `top_k` neighbours."""
     searcher = Searcher(gallery, g, device=device)
     relevant = searcher.gallery.relevant(q)
-    depth = max(LIST_LENGTH, top_k, *ks, int(relevant.max(initial=0)))
+    depth = depth_of(relevant, top_k, ks)
     searcher.chunk = min(searcher.chunk, max(1, RANKS_AT_ONCE // depth))
+    return noted(searcher.lists(queries, q, depth), q, g, relevant, top_k=top_k, ks=ks)
+
+
+def depth_of(relevant: Ints, top_k: int, ks: Sequence[int]) -> int:
+    """How many neighbours of each query the figures need. relevant: `(Q,)`, R of the definitions."""
+    return max(LIST_LENGTH, top_k, *ks, int(relevant.max(initial=0)))
+
+
+def noted(
+    pieces: Iterable[tuple[Ints, Neighbours]], q: Rows, g: Rows, relevant: Ints, *, top_k: int, ks: Sequence[int]
+) -> Queries:
+    """The figures of each query from ranked lists that come in pieces, each with the places of its queries."""
     result = Queries(
         sample_ids=q.ids,
         relevant=relevant,
@@ -101,7 +120,7 @@ def judged(
         distances=np.full((len(q), top_k), np.inf),
         hits=np.zeros((len(q), top_k), dtype=bool),
     )
-    for places, lists in searcher.lists(queries, q, depth):
+    for places, lists in pieces:
         note(result, places, lists, q.labels[places], g, ks)
     return result
 

@@ -8,12 +8,10 @@ from numpy.typing import NDArray
 
 from mlcore.config.postprocess import Postprocess
 from mlcore.errors import InputError
-from mlcore.evaluate import KS, LIST_LENGTH, chosen, note, summary
-from mlcore.matches import manifest_rows
+from mlcore.evaluate import KS, depth_of, noted, sides, summary
 from mlcore.postprocess.chain import Chain
-from mlcore.report import Queries, Report
+from mlcore.report import Report
 from mlcore.retrieval.bootstrap import Bootstrap
-from mlcore.retrieval.metrics import figure_names
 
 BEFORE = "before"
 
@@ -38,29 +36,12 @@ def evaluate_with(
     """
     if BEFORE in steps:
         raise InputError(f'A chain may not be named "{BEFORE}": that is the report without any.')
-    if len(embeddings) != len(manifest):
-        raise InputError(f"There are {len(embeddings)} embeddings for {len(manifest)} rows of the manifest.")
-    if min(top_k, *ks, 1) < 1:
-        raise ValueError("top_k and every k count neighbours: 1 or more.")
-    rows = manifest_rows(manifest)
-    is_query, is_gallery = manifest["is_query"].to_numpy(bool), manifest["is_gallery"].to_numpy(bool)
-    q, g = rows.take(is_query), rows.take(is_gallery)
-    queries, gallery = chosen(embeddings, is_query), chosen(embeddings, is_gallery)
+    q, g, queries, gallery = sides(embeddings, manifest, top_k, ks)
     reports = {}
     for name, chain_steps in {BEFORE: (), **steps}.items():
         chain = Chain(chain_steps, gallery, g, cohort=cohort, device=device)
         relevant = chain.gallery.gallery.relevant(q)
-        result = Queries(
-            sample_ids=q.ids,
-            relevant=relevant,
-            first_hit_ranks=np.zeros(len(q), dtype=np.int64),
-            figures={figure: np.full(len(q), np.nan) for figure in figure_names(ks)},
-            neighbours=np.full((len(q), top_k), -1, dtype=np.int64),
-            distances=np.full((len(q), top_k), np.inf),
-            hits=np.zeros((len(q), top_k), dtype=bool),
-        )
-        depth = max(LIST_LENGTH, top_k, *ks, int(relevant.max(initial=0)))
-        for places, ranked in chain.lists(queries, q, depth):
-            note(result, places, ranked.lists, q.labels[places], g, ks)
-        reports[name] = summary(result, q.labels, manifest["category"][is_query], len(g), bootstrap)
+        ranked = chain.lists(queries, q, depth_of(relevant, top_k, ks))
+        result = noted(((places, piece.lists) for places, piece in ranked), q, g, relevant, top_k=top_k, ks=ks)
+        reports[name] = summary(result, q.labels, manifest["category"][manifest["is_query"]], len(g), bootstrap)
     return reports
