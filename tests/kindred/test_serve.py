@@ -122,6 +122,7 @@ def test_it_comes_up_and_goes_without_a_trace_and_its_job_continues(site: Serve,
     assert f"READY {address}/\n" in site.output
     status, body = status_of(f"{address}/readyz")
     assert (status, json.loads(body)["status"]) == (200, "ok")
+    site.wait(lambda: any("/setup/" in line for line in site.output), 30)  # it is printed after READY
     link = next(line.strip() for line in site.output if "/setup/" in line)
     assert re.fullmatch(rf"{address}/setup/[\w:.-]+/", link)
     assert status_of(link)[0] == 200
