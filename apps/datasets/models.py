@@ -8,6 +8,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
+from apps.core.natural import Natural
+
 if TYPE_CHECKING:
     from apps.accounts.models import Role, User
 
@@ -59,6 +61,7 @@ class Label(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["dataset", "name"], name="label_name_once")]
+        indexes = [models.Index("dataset", Natural("name"), "name", name="label_by_natural_name")]
 
     def __str__(self) -> str:
         return self.name

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
-from apps.accounts.models import Membership, Role, User
+from apps.accounts.models import User
 from apps.jobs.models import Job, JobQuerySet
 
 POOL_WORDS = {"device": "a device", "io": "a free place"}
@@ -40,10 +40,7 @@ def positions_attach(jobs: Iterable[Job]) -> None:
 
 def can_cancel(*, job: Job, user: User) -> bool:
     """Whether this person may cancel it: the owner, a manager of its dataset, a superuser."""
-    if user.is_superuser or job.owner_id == user.pk:
-        return True
-    managers = Membership.objects.filter(user=user, dataset=job.dataset_id, role__gte=Role.MANAGER)
-    return job.dataset_id is not None and managers.exists()
+    return user.is_superuser or job.owner_id == user.pk or job.dataset_id in user.managed_dataset_ids
 
 
 def _pool(kind: str) -> str:

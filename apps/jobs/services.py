@@ -17,7 +17,7 @@ from django_q.models import Schedule
 from django_q.tasks import async_task
 
 from apps.accounts.models import User
-from apps.core.errors import BadInput, Unavailable
+from apps.core.errors import BadInput, Conflict, Unavailable
 from apps.jobs import hosts
 from apps.jobs.models import Job, Slot
 
@@ -37,16 +37,24 @@ def job_submit(
     """Queues work of `kind` (see settings.JOB_KINDS) and rings the doorbell in the same transaction.
 
     `payload` holds ids only: the handler reads the rest itself, as it is when it runs. Raises BadInput for an
-    unknown kind.
+    unknown kind, Conflict when the dataset was deleted meanwhile.
     """
     if kind not in settings.JOB_KINDS:
         raise BadInput(f"There is no work of kind {kind!r}.", remedy=f"Known: {', '.join(sorted(settings.JOB_KINDS))}.")
+    if dataset is not None and not _is_kept(dataset):
+        raise Conflict("The dataset was deleted meanwhile.", remedy="Nothing was started.")
     job = Job.objects.create(
         kind=kind, title=title[:200], payload=payload, owner=owner, dataset_id=None if dataset is None else dataset.pk
     )
     doorbell_ring()
     log.info("job submitted", job_id=job.pk, kind=kind)
     return job
+
+
+def _is_kept(dataset: models.Model) -> bool:
+    """Whether a dataset is still there, and stays until this transaction ends: its removal waits, or has won."""
+    rows = type(dataset)._default_manager.select_for_update(no_key=True)
+    return rows.filter(pk=dataset.pk).values("pk").first() is not None
 
 
 @transaction.atomic

@@ -30,6 +30,7 @@ def report_list(request: HttpRequest) -> HttpResponse:
     context = {
         "reports": reports,
         "dataset": dataset,
+        "tab": "runs",
         "headlines": selectors.HEADLINES,
         "next_url": f"?{urlencode({**keep, 'before': reports[-1].pk})}" if has_more else "",
         "previous_url": f"{reverse('reports:list')}?{urlencode(keep)}" if before else "",
@@ -45,6 +46,8 @@ def report_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "report": report,
         "run": report.run,
+        "dataset": report.run.dataset,
+        "tab": "runs",
         "headlines": figure_rows(report.overall, report.untrained, selectors.HEADLINES),
         "figures": figure_rows(report.overall, report.untrained),
         "measured": report.counts.get("queries", 0) - report.counts.get("queries_without_match", 0),

@@ -40,12 +40,13 @@ def run_list(request: HttpRequest) -> HttpResponse:
     has_more, runs = len(runs) > PAGE_SIZE, runs[:PAGE_SIZE]
     positions_attach([run.job for run in runs])
     keep = {"dataset": dataset.pk} if dataset else {}
+    may_train = user.is_superuser or (dataset.pk in user.managed_dataset_ids if dataset else user.managed_dataset_ids)
     context = {
         "runs": runs,
         "dataset": dataset,
         "tab": "runs",
         "headline": selectors.HEADLINE,
-        "new_url": f"{reverse('training:new')}?{urlencode(keep)}",
+        "new_url": f"{reverse('training:new')}?{urlencode(keep)}" if may_train else "",
         "next_url": f"?{urlencode({**keep, 'before': runs[-1].pk})}" if has_more else "",
         "previous_url": f"{reverse('training:list')}?{urlencode(keep)}" if before else "",
     }
@@ -64,6 +65,8 @@ def run_new(request: HttpRequest) -> HttpResponse:
         return _start(request, dataset)
     snapshot = _snapshot_asked(dataset, request.GET.get("snapshot", NOW))
     manifest = _manifest(dataset, snapshot)
+    if manifest.empty:
+        return render(request, "training/new.html", {"dataset": dataset, "tab": "runs", "is_empty": True})
     facts = train_facts(manifest)
     asked = request.GET.get("preset", "")
     preset = asked if asked in selectors.SHOWN_PRESETS else DEFAULT_PRESET

@@ -35,6 +35,7 @@ class EmbeddingsView(APIView):
     parser_classes = [JsonParser, MultiPartParser]
 
     @extend_schema(
+        summary="Embed images",
         request={"application/json": EmbeddingRequest, "multipart/form-data": EmbeddingUpload},
         responses=EmbeddingAnswer,
         operation_id="embeddings_create",
@@ -76,6 +77,7 @@ class SearchView(APIView):
     parser_classes = [JsonParser, MultiPartParser]
 
     @extend_schema(
+        summary="Search by an image or a vector",
         request={"application/json": SearchRequest, "multipart/form-data": SearchUpload},
         responses=SearchAnswer,
         operation_id="search_create",

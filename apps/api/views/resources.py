@@ -115,16 +115,18 @@ class ReadOnly(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Generi
 
 def documented(view: type[ReadOnly]) -> type[ReadOnly]:
     """Groups a view's operations under its noun in the OpenAPI schema, describes them, and names its filters."""
-    noun = view.__name__.removesuffix("ViewSet")
+    noun = view.__name__.removesuffix("ViewSet").lower()
     parameters = [
         OpenApiParameter(name, bool if known.parse is parse_flag else known.type, enum=known.enum or None)
         for name, known in view.filters.items()
     ]
     view = extend_schema_view(
-        list=extend_schema(parameters=parameters, description=f"{view.__doc__} Page by page, by id."),
-        retrieve=extend_schema(description=f"One {noun.lower()} by its id."),
+        list=extend_schema(
+            parameters=parameters, summary=f"List {noun}s", description=f"{view.__doc__} Page by page, by id."
+        ),
+        retrieve=extend_schema(summary=f"Get a {noun}", description=f"One {noun} by its id."),
     )(view)
-    return extend_schema(tags=[f"{noun}s".lower()])(view)
+    return extend_schema(tags=[f"{noun}s"])(view)
 
 
 @documented
@@ -171,7 +173,7 @@ class SampleViewSet(ReadOnly):
         mine = Sample.objects.for_user(caller(self.request))
         return mine.select_related("label", "category", "image", "dataset")
 
-    @extend_schema(request=SampleChange, responses=SampleSerializer)
+    @extend_schema(summary="Edit a sample", request=SampleChange, responses=SampleSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Changes a sample's label, split or flags, based on the version that the caller saw."""
         sample = reach(self.get_queryset(), int(pk))
@@ -181,7 +183,7 @@ class SampleViewSet(ReadOnly):
         edited = sample_edit(sample=sample, user=caller(request), **form.validated_data)
         return Response(SampleSerializer(edited).data)
 
-    @extend_schema(responses={(200, "image/webp"): OpenApiTypes.BINARY})
+    @extend_schema(summary="Get a sample's photo", responses={(200, "image/webp"): OpenApiTypes.BINARY})
     @action(detail=True)
     def thumbnail(self, request: Request, pk: str) -> HttpResponse:
         """The sample's photo, cut to its box, as a WebP of at most 320 pixels a side."""
@@ -233,7 +235,7 @@ class JobViewSet(ReadOnly):
     def get_queryset(self) -> QuerySet[Job]:
         return Job.objects.for_user(caller(self.request)).defer("log_tail", "payload")
 
-    @extend_schema(request=None, responses=JobSerializer)
+    @extend_schema(summary="Cancel a job", request=None, responses=JobSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         """Asks a job to stop. A final job stays as it is."""

@@ -121,7 +121,7 @@ def removal_text(counts: Mapping[str, int]) -> str:
 
 
 def dataset_counts(*, dataset: Dataset) -> dict[str, int]:
-    """samples, unlabelled, train, validation, queries, gallery, labels, categories, and those of MADE."""
+    """samples, unlabelled, train, validation, queries, gallery, labels, categories, trained, and those of MADE."""
     counts: dict[str, int] = Sample.objects.filter(dataset=dataset).aggregate(
         samples=Count("pk"),
         unlabelled=Count("pk", filter=Q(label=None)),
@@ -132,13 +132,15 @@ def dataset_counts(*, dataset: Dataset) -> dict[str, int]:
     )
     counts["labels"] = Label.objects.filter(dataset=dataset).count()
     counts["categories"] = Category.objects.filter(dataset=dataset).count()
+    finished = Count("runs", filter=Q(runs__folder_key__gt=""))
+    counts |= Dataset.objects.filter(pk=dataset.pk).aggregate(trained=finished)
     return counts | made_counts([dataset.pk])[dataset.pk]
 
 
 def dataset_steps(*, counts: Mapping[str, int]) -> list[Step]:
     """The way from photos to search, by what `dataset_counts` found."""
     samples, labels, snapshots, unlabelled = (counts[name] for name in ("samples", "labels", "snapshots", "unlabelled"))
-    trained, reported, published = (bool(counts[name]) for name in ("runs", "reports", "models"))
+    trained, reported, published = (bool(counts[name]) for name in ("trained", "reports", "models"))
     photos = f"{samples:,} samples" if samples else "a zip: a folder per label, or photos with a table"
     named = f"{labels:,} labels" if labels else "by the hundred, in the grid"
     if unlabelled:

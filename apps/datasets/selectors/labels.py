@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Count, F, QuerySet, Window
+from django.db.models import CharField, Count, F, Q, QuerySet, Value, Window
 from django.db.models.functions import RowNumber
 
+from apps.core.natural import Natural
 from apps.datasets.models import Category, Dataset, Label, Sample
 
 PAGE_SIZE = 60
@@ -32,7 +33,7 @@ class LabelsPage:
 
 
 def labels_list(*, dataset: Dataset, q: str = "", category: int | None = None) -> QuerySet[Label]:
-    rows = Label.objects.filter(dataset=dataset).select_related("category").order_by("name", "pk")
+    rows = Label.objects.filter(dataset=dataset).select_related("category").order_by(Natural("name"), "name")
     if q:
         rows = rows.filter(name__icontains=q)
     return rows if category is None else rows.filter(category_id=category)
@@ -43,7 +44,8 @@ def labels_page(*, dataset: Dataset, q: str = "", category: int | None = None, a
     rows = labels_list(dataset=dataset, q=q, category=category)
     total = rows.count()
     if after:
-        rows = rows.filter(name__gt=after)
+        key = Natural(Value(after, CharField()))
+        rows = rows.alias(key=Natural("name")).filter(Q(key__gt=key) | Q(key=key, name__gt=after))
     labels = list(rows[: PAGE_SIZE + 1])
     has_more = len(labels) > PAGE_SIZE
     labels = labels[:PAGE_SIZE]
@@ -72,4 +74,6 @@ def labels_page(*, dataset: Dataset, q: str = "", category: int | None = None, a
 
 def categories_list(*, dataset: Dataset) -> QuerySet[Category]:
     """Categories by name, each with `label_count`."""
-    return Category.objects.filter(dataset=dataset).annotate(label_count=Count("labels")).order_by("name")
+    return (
+        Category.objects.filter(dataset=dataset).annotate(label_count=Count("labels")).order_by(Natural("name"), "name")
+    )

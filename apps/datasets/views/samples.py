@@ -13,6 +13,7 @@ from apps.datasets import selectors, services
 from apps.datasets.forms import SampleForm, SelectionForm
 from apps.datasets.models import Category, Dataset, Label, Sample
 from apps.datasets.selectors import SampleFilter
+from apps.datasets.selectors.labels import labels_list
 from apps.datasets.selectors.pages import key_parse
 from apps.datasets.views.access import dataset_or_404, page, user_of
 
@@ -55,7 +56,7 @@ def page_url(base: str, name: str, key: int | None) -> str:
 
 def label_names(dataset: Dataset) -> list[str]:
     """The names that the label field offers while one types."""
-    return list(Label.objects.filter(dataset=dataset).order_by("name").values_list("name", flat=True)[:DATALIST_NAMES])
+    return list(labels_list(dataset=dataset).values_list("name", flat=True)[:DATALIST_NAMES])
 
 
 @require_POST

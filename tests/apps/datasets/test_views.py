@@ -34,17 +34,14 @@ def keys(filled: Dataset, user: User) -> dict[str, int]:
     """The id that each address of the app takes, all of one dataset."""
     sample, label = Sample.objects.filter(dataset=filled)[0], Label.objects.filter(dataset=filled)[0]
     snapshot = snapshot_create(dataset=filled, user=user)
-    by_kind = {
-        filled.pk: "detail samples labels imports import_create snapshots samples_update label_create snapshot_create",
-        sample.pk: "sample photo thumb",
-        label.pk: "label_edit",
-        Import.objects.get().pk: "import",
-        snapshot.pk: "snapshot snapshot_manifest snapshot_table",
-    }
-    found: dict[str, int] = {}
-    for pk, names in by_kind.items():
-        found |= dict.fromkeys(names.split(), pk)
-    return found
+    by_kind = [
+        (filled, "detail samples labels imports import_create snapshots samples_update label_create snapshot_create"),
+        (sample, "sample photo thumb"),
+        (label, "label_edit"),
+        (Import.objects.get(), "import"),
+        (snapshot, "snapshot snapshot_manifest snapshot_table"),
+    ]
+    return {name: row.pk for row, names in by_kind for name in names.split()}
 
 
 def address(name: str, pk: int) -> str:

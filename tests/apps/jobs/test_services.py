@@ -10,6 +10,7 @@ from django.utils import timezone
 from django_q.models import OrmQ, Schedule
 
 from apps.core.errors import BadInput, Conflict
+from apps.datasets.models import Dataset
 from apps.jobs import hosts, runner, selectors, services
 from apps.jobs.context import Cancelled, JobContext, Replaced
 from apps.jobs.models import Job, Slot
@@ -49,6 +50,14 @@ def test_the_schedule_is_made_once() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(BadInput, match="no work of kind 'nonsense'"):
         submit("nonsense")
+
+
+def test_work_on_a_dataset_that_is_gone_is_refused() -> None:
+    dataset = Dataset.objects.create(name="Gone")
+    Dataset.objects.filter(pk=dataset.pk).delete()
+    with pytest.raises(Conflict, match="deleted meanwhile"):
+        services.job_submit(kind="count", title="Count", payload={}, owner=None, dataset=dataset)
+    assert not Job.objects.exists()
 
 
 def test_a_claim_takes_a_slot_of_the_pool_and_raises_the_attempt() -> None:

@@ -129,3 +129,27 @@ def test_foreign_ids_are_not_found(sign_in: Any) -> None:
         assert client.get(reverse(f"jobs:{name}", args=[job.pk])).status_code == 404
     assert client.post(reverse("jobs:cancel", args=[job.pk])).status_code == 404
     assert Client().get(reverse("jobs:list")).status_code == 302
+
+
+def test_cancel_is_offered_to_those_who_may(sign_in: Any, dataset: Dataset) -> None:
+    job = submit(dataset)
+    cancel = reverse("jobs:cancel", args=[job.pk])
+    for name, role, offered in (("viewer", Role.VIEWER, False), ("manager", Role.MANAGER, True)):
+        client = sign_in(name, role)
+        page = client.get(reverse("jobs:bar", args=[job.pk])).content.decode()
+        assert (cancel in page) == offered
+        assert client.post(cancel).status_code == (302 if offered else 403)
+
+
+def test_a_dataset_full_of_bars_asks_no_more_for_each(sign_in: Any, dataset: Dataset) -> None:
+    client = sign_in("manager", Role.MANAGER)
+    page = reverse("datasets:detail", args=[dataset.pk])
+    submit(dataset)
+    client.get(page)
+    with CaptureQueriesContext(connection) as few:
+        client.get(page)
+    for _ in range(3):
+        submit(dataset)
+    with CaptureQueriesContext(connection) as many:
+        client.get(page)
+    assert len(many) == len(few)

@@ -181,7 +181,8 @@ def test_the_new_page_checks_the_present_state_too(client: Client, snapshot: Sna
 def test_a_dataset_without_samples(client: Client, dataset: Dataset) -> None:
     page = client.get(new_url(dataset))
     assert page.status_code == 200
-    assert "at least 2 are needed" in page.content.decode()
+    assert "Nothing to train on yet" in page.content.decode()
+    assert reverse("datasets:import_create", args=[dataset.pk]) in page.content.decode()
     answer = client.post(new_url(dataset), fields(SMALL))
     assert answer.status_code == 422
     assert "nothing to freeze" in answer.content.decode()
@@ -264,6 +265,8 @@ def test_strangers_find_nothing(client_for: ClientFor, run: Run, other_user: Use
 def test_viewers_look_but_do_not_start(client_for: ClientFor, run: Run, viewer: User) -> None:
     client = client_for(viewer)
     assert client.get(reverse("training:detail", args=[run.pk])).status_code == 200
+    listed = client.get(reverse("training:list"), {"dataset": run.dataset.pk}).content.decode()
+    assert "Train a model" not in listed
     assert client.get(new_url(run.dataset)).status_code == 403
     assert client.post(new_url(run.dataset), fields(SMALL)).status_code == 403
     assert client.post(preview_url(run.dataset), fields(SMALL)).status_code == 403
