@@ -7,7 +7,7 @@ behind. What was decoded once is kept in the cache.
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -113,7 +113,7 @@ class Photos:
             self.cache.put(list(fresh), list(fresh.values()))
         return torch.from_numpy(squares)
 
-    def batches(self, plan: Sequence[Sequence[int]], device: str) -> Generator[Tensor]:
+    def batches(self, plan: Iterable[Sequence[int]], device: str) -> Generator[Tensor]:
         """`squares` of one list of rows after another, on `device`."""
         on_cuda = torch.device(device).type == "cuda"
         made = (self.squares(rows) for rows in plan)
@@ -151,7 +151,7 @@ def open_cache(cache_dir: Path | None, preprocess: Preprocessor, on_message: Say
 
 def training_batches(
     manifest: pd.DataFrame,
-    plan: Sequence[Sequence[int]],
+    plan: Iterable[Sequence[int]],
     *,
     source: Source,
     preprocess: Preprocessor,
@@ -167,7 +167,8 @@ def training_batches(
 ) -> Generator[Tensor]:
     """Yields `(B, 3, S, S)` float32 for each batch of row numbers: augmented, normalised, channels last, on `device`.
 
-    plan: whole batches, of which this process, `rank` of `world`, gets its shard. first_step: the number of the first.
+    plan: whole batches, of which this process, `rank` of `world`, gets its shard; it is gone through twice.
+    first_step: the number of the first.
     cache_dir: where decoded photos are kept. on_message: told, in words, when they cannot be.
     Raises InputError, naming the file, for a photo that is gone or damaged.
     """
@@ -175,9 +176,9 @@ def training_batches(
     augmenter = Augmenter(preprocess.config, device)
     cache = open_cache(cache_dir, larger, on_message)
     with closing(Photos(manifest, source, larger, workers=workers, cache=cache)) as photos:
-        shards = [shard(list(rows), rank, world) for rows in plan]
+        shards = (shard(list(rows), rank, world) for rows in plan)
         with closing(photos.batches(shards, device)) as batches:
-            for offset, squares in enumerate(batches):
-                places = shard(list(range(len(plan[offset]))), rank, world)
-                draws = draw(augment, seed=seed, step=first_step + offset, places=places)
+            for step, (squares, rows) in enumerate(zip(batches, plan, strict=True), first_step):
+                places = shard(list(range(len(rows))), rank, world)
+                draws = draw(augment, seed=seed, step=step, places=places)
                 yield augmenter(squares, draws)

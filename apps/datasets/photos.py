@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import hashlib
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from apps.datasets.models import Image, Sample
 from mlcore.images import inspect, thumbnail
 
 THUMB_SIZES = (160, 320, 640)  # pixels, of the longer side
+# A photo within the limits may take 0.8 GB while it is decoded: more than this many at once wait, in each process.
+DECODERS = threading.BoundedSemaphore(2)
 CONTENT_TYPES = {
     "JPEG": "image/jpeg",
     "MPO": "image/jpeg",
@@ -93,7 +96,7 @@ def thumb_read(sample: Sample, size: int) -> bytes:
         kept: bytes = file.read()
         if kept:
             return kept
-    with default_storage.open(sample.image.key) as file:
+    with DECODERS, default_storage.open(sample.image.key) as file:
         data = thumbnail(file.read(), size, sample.box)
     # A thumbnail that cannot be kept is still shown.
     with contextlib.suppress(OSError):

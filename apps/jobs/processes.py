@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -40,14 +41,17 @@ def log_file_tail(job_id: int, size_bytes: int = 4096) -> str:
 
 
 def start(job_id: int, attempt: int, slot_name: str) -> "subprocess.Popen[bytes]":
-    """Starts `manage.py run_job`, detached from this process but for being its parent."""
+    """Starts `manage.py run_job`, detached from this process but for being its parent.
+
+    A SIGTERM that comes before it can hand its job back waits until it can: it is born with the signal blocked.
+    """
     path = log_path(job_id)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # run_job is no member of the queue's cluster: what it enqueues goes where it says.
     environment = {name: value for name, value in os.environ.items() if name != "Q_CLUSTER_NAME"}
     environment |= {"CUDA_VISIBLE_DEVICES": hosts.visible_devices(slot_name), "PYTHONUNBUFFERED": "1"}
     # A new job may have the number of an old one: a database that was made anew.
-    with path.open("wb" if attempt == 1 else "ab") as log:
+    with path.open("wb" if attempt == 1 else "ab") as log, _terminate_blocked():
         return subprocess.Popen(  # noqa: S603
             [sys.executable, str(settings.ROOT / "manage.py"), "run_job", str(job_id), str(attempt)],
             stdin=subprocess.DEVNULL,
@@ -57,6 +61,15 @@ def start(job_id: int, attempt: int, slot_name: str) -> "subprocess.Popen[bytes]
             env=environment,
             start_new_session=True,
         )
+
+
+@contextlib.contextmanager
+def _terminate_blocked() -> Iterator[None]:
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def pid_key(pid: int) -> str:

@@ -92,6 +92,7 @@ def _call(context: JobContext) -> Ending:
     dotted_name, _ = settings.JOB_KINDS[context.job.kind]
     log.info("job starts", kind=context.job.kind)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # see processes.start; a waiting one comes here
         handler: Handler = import_string(dotted_name)
         return Ending(state=Job.State.SUCCEEDED, result=handler(context) or {})
     except Cancelled:

@@ -145,11 +145,17 @@ def job_finish(
 
 @transaction.atomic
 def job_release(*, job_id: int, attempt: int) -> bool:
-    """Puts a running attempt back in the queue, not as a crash: its host shuts down. False: it has been replaced."""
+    """Puts a running attempt back in the queue, not as a crash: its host shuts down. False: it has been replaced.
+
+    One that is being cancelled has nothing to wait for there, and ends.
+    """
     job = running(job_id, attempt).select_for_update(no_key=True).first()
     if job is None:
         return False
-    _job_requeue(job)
+    if job.cancel_requested:
+        _job_end(job, Job.State.CANCELLED)
+    else:
+        _job_requeue(job)
     return True
 
 

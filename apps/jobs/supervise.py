@@ -54,6 +54,14 @@ def adopt(*, host: str) -> None:
             _watch(Watcher(job_id, attempt, pid, key, None))
 
 
+def hand_back(*, host: str) -> None:
+    """Puts this host's jobs whose process is gone back in the queue, not as crashes: the host was shut down."""
+    rows = Job.objects.filter(state=Job.State.RUNNING, host=host)
+    for job_id, attempt, pid, key in rows.values_list("pk", "attempt", "pid", "pid_key"):
+        if pid is None or processes.is_gone(pid, key):
+            services.job_release(job_id=job_id, attempt=attempt)
+
+
 def reap(*, host: str) -> None:
     """Takes the jobs whose lease ran out, of any host, from their processes."""
     rows = Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=Now())

@@ -10,6 +10,7 @@ from pathlib import Path
 from django.core.files import File
 from django.core.files.storage import default_storage
 
+from apps.datasets.photos import disk_full_explained
 from apps.jobs.context import JobContext
 from apps.jobs.models import Job
 from apps.training.models import Checkpoint, Run
@@ -50,18 +51,26 @@ def checkpoint_publish(context: JobContext, run: Run, event: CheckpointWritten) 
         default_storage.delete(old_key)
 
 
-def checkpoint_fetch(run: Run, target: Path, *, log: Callable[[str], None]) -> Path | None:
-    """Copies the newest checkpoint whose content is what its row says to `target`; None where there is none."""
-    for row in Checkpoint.objects.filter(run=run).order_by("-step", "-id"):
+def checkpoint_fetch(run: Run, target: Path, *, log: Callable[[str], None], warn: Callable[[str], None]) -> Path | None:
+    """Copies the newest checkpoint whose content is what its row says to `target`; None where there is none.
+
+    Only a file that is gone or damaged makes it turn to the one before. `warn` is told when none was whole. Raises
+    DiskFull, and whatever else the storage or the disk says: to begin anew would cost all that was trained.
+    """
+    rows = list(Checkpoint.objects.filter(run=run).order_by("-step", "-id"))
+    for row in rows:
         try:
-            sha256 = copy_out(row.file_key, target)
-        except OSError as error:
-            log(f"The checkpoint of step {row.step} cannot be read ({error}); trying the one before.")
+            with disk_full_explained():
+                sha256 = copy_out(row.file_key, target)
+        except FileNotFoundError:
+            log(f"The checkpoint of step {row.step} is gone; trying the one before.")
             continue
         if sha256 == row.sha256:
             log(f"Going on from the checkpoint of step {row.step}.")
             return target
         log(f"The checkpoint of step {row.step} is damaged; trying the one before.")
+    if rows:
+        warn("None of its checkpoints was whole, so the training began anew.")
     target.unlink(missing_ok=True)
     return None
 

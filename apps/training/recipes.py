@@ -44,12 +44,13 @@ def recipe_parse(text: str) -> Recipe:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader)):
             raise RecipeError([problem("", "YAML aliases (*name) are not taken here.")])
         data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except RecipeError:
+        raise
+    except Exception as error:  # YAMLError, and whatever its constructors raise of a date, a number, a tag
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}" if mark else ""
-        raise RecipeError(
-            [problem(place, f"This is neither YAML nor JSON: {getattr(error, 'problem', error)}.")]
-        ) from None
+        why = "it is nested too deep" if isinstance(error, RecursionError) else getattr(error, "problem", error)
+        raise RecipeError([problem(place, f"This is neither YAML nor JSON: {why}.")]) from None
     if not isinstance(data, dict):
         raise RecipeError([problem("", "A recipe is a mapping of names to values.")])
     return recipe_validate(data)

@@ -25,6 +25,7 @@ CUSTOM = "custom"
 MAX_BATCH = 4096  # samples
 MAX_WORKERS = 64
 MAX_SEED = 2**31 - 1
+MAX_STEPS = 10_000_000
 # What mlcore.evaluate measures; it needs torch to say so itself, and a test holds the two together.
 METRIC_NAMES = (
     *(f"{kind}@{k}" for kind in ("cmc", "precision", "recall", "map", "map_hits") for k in (1, 5, 10)),
@@ -50,6 +51,9 @@ def recipe_problems(recipe: Recipe) -> list[Problem]:
     if batch > MAX_BATCH:
         text = f"A batch of {batch:,} samples does not fit into memory."
         problems.append(Problem(0, "sampler", text, f"Make it {MAX_BATCH:,} or fewer; 64 to 256 is usual."))
+    if recipe.steps > MAX_STEPS:
+        text = f"{recipe.steps:,} steps would not end in years."
+        problems.append(Problem(0, "steps", text, f"Make it {MAX_STEPS:,} or fewer."))
     if not 0 <= recipe.seed <= MAX_SEED:
         text = f"The seed {recipe.seed} is out of range."
         problems.append(Problem(0, "seed", text, f"Choose one from 0 to {MAX_SEED:,}."))

@@ -40,8 +40,8 @@ def train_job(context: JobContext) -> dict[str, Any]:
         context.progress(0, stage="reading the snapshot")
         manifest = manifest_read(run.snapshot)
         recipe = Recipe.model_validate(run.recipe)
-        resume_from = checkpoint_fetch(run, folder / "resume", log=context.log)
         recorder = Recorder(context, run)
+        resume_from = checkpoint_fetch(run, folder / "resume", log=context.log, warn=recorder.warn)
         result = fit(
             recipe,
             manifest,

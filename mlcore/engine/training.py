@@ -27,7 +27,7 @@ from mlcore.losses import LossOutput, MetricLoss, build_loss
 from mlcore.manifest import photo_groups
 from mlcore.model import Embedder, save_model
 from mlcore.preprocess import Preprocessor
-from mlcore.samplers import plan_batches, shard
+from mlcore.samplers import BatchPlan, shard
 from mlcore.schedule import learning_rate
 
 COLLAPSE_SPREAD = 0.01  # 1 - length of the mean of a batch's embeddings; 0 when all are the same
@@ -116,16 +116,18 @@ class Training:
             self.restore(read_checkpoint(resume_from))
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         self.on_event(Started(recipe.steps, progress.step, self.device, parameters))
-        plan = plan_batches(
+        plan = BatchPlan(
             self.train_rows["label"].tolist(),
             recipe.sampler,
             steps=recipe.steps,
             seed=recipe.seed,
             categories=self.train_rows["category"].tolist(),
+            first_step=progress.step,
         )
+        batch_rows = iter(plan)
         batches = training_batches(
             self.train_rows,
-            plan[progress.step :],
+            plan,
             source=self.source,
             preprocess=self.preprocess,
             augment=recipe.augment,
@@ -154,7 +156,7 @@ class Training:
                 self.write_checkpoint()
             if progress.step == recipe.steps or progress.ended_early:
                 break
-            rows = torch.tensor(plan[progress.step])
+            rows = torch.tensor(next(batch_rows))
             output = self.train_step(next(batches), rows)
             progress.step += 1
             images += len(rows)

@@ -8,6 +8,7 @@ the module of its name. No torch.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -20,7 +21,23 @@ from mlcore.samplers.groups import Batch, Batches, group_categories, group_rows
 from mlcore.samplers.shard import shard
 from mlcore.samplers.shuffle import shuffle_batches
 
-__all__ = ["Batch", "Batches", "plan_batches", "shard"]
+__all__ = ["Batch", "BatchPlan", "Batches", "plan_batches", "shard"]
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """What `plan_batches` lists, from `first_step` on: made anew each time it is iterated, and kept nowhere."""
+
+    labels: Sequence[str]
+    sampler: Sampler
+    steps: int
+    seed: int
+    categories: Sequence[object] | None = None
+    first_step: int = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        rng = np.random.default_rng([self.seed, 1])
+        return islice(endless_batches(self.labels, self.sampler, rng, self.categories), self.first_step, self.steps)
 
 
 def plan_batches(
@@ -36,7 +53,7 @@ def plan_batches(
     categories: `(N,)`, the category of each row; what is no text, or empty, is none. Needed by the kinds that go by
     category. Raises InputError for no rows at all, and for such a kind where no row has a category.
     """
-    return list(islice(endless_batches(labels, sampler, np.random.default_rng([seed, 1]), categories), steps))
+    return list(BatchPlan(labels, sampler, steps, seed, categories))
 
 
 def endless_batches(

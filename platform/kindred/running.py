@@ -13,9 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import structlog
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, connections
 
+from apps.jobs import hosts, supervise
 from kindred import folders
+
+log = structlog.get_logger(__name__)
 
 VARIABLE = "KINDRED_SITE"
 JOB_SECONDS = 15.0  # for a job to hand itself back to the queue
@@ -86,16 +91,28 @@ def leftovers_end(marked: str) -> int:
     for a failure of its work. Who has not ended after the grace is killed.
     """
     pids = leftovers(marked)
+    if not pids:
+        return 0
     for pid in pids:
         with suppress(OSError):
             if os.getpgid(pid) == pid:
                 os.kill(pid, signal.SIGTERM)
-    _wait(lambda: not leftovers(marked), JOB_SECONDS if pids else 0)
+    _wait(lambda: not leftovers(marked), JOB_SECONDS)
     for pid in leftovers(marked):
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
-    _wait(lambda: not leftovers(marked), 5 if pids else 0)
+    _wait(lambda: not leftovers(marked), 5)
     return len(pids)
+
+
+def jobs_hand_back() -> None:
+    """Puts the jobs that had to be killed back in the queue, not as crashes, if the database still answers."""
+    try:
+        supervise.hand_back(host=hosts.host_name())
+    except (OperationalError, InterfaceError) as error:
+        log.warning("jobs were not handed back; they count as crashed", error=str(error).strip())
+    finally:
+        connections.close_all()
 
 
 def _lock_path() -> Path:

@@ -31,6 +31,7 @@ from apps.datasets.models import Dataset, Label, Sample, Split
 from apps.datasets.photos import thumb_read
 from apps.datasets.services import sample_edit
 from apps.jobs.models import Job
+from apps.jobs.selectors import can_cancel
 from apps.jobs.services import job_cancel
 from apps.training.models import Run
 from apps.zoo.models import Model
@@ -240,8 +241,6 @@ class JobViewSet(ReadOnly):
     def cancel(self, request: Request, pk: str) -> Response:
         """Asks a job to stop. A final job stays as it is."""
         job = reach(self.get_queryset(), int(pk))
-        if job.owner_id != caller(request).pk:
-            if job.dataset is None:
-                raise Forbidden("Only its owner may cancel this job.")
-            require_role(request, job.dataset, Role.MANAGER)
+        if not can_cancel(job=job, user=caller(request)):
+            raise Forbidden("Only the one who started it or a manager of the dataset may cancel it.")
         return Response(JobSerializer(job_cancel(job=job)).data)

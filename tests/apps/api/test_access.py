@@ -123,6 +123,13 @@ def test_own_job_without_a_dataset(api: Api, user: User) -> None:
     assert api.post(f"v1/jobs/{job.pk}/cancel/").json()["state"] == "cancelled"
 
 
+def test_a_superuser_cancels_the_sites_own_work(api: Api, user: User) -> None:
+    job = Job.objects.create(kind="sweep", title="Sweep")
+    assert_problem(api.post(f"v1/jobs/{job.pk}/cancel/"), 404)
+    User.objects.filter(pk=user.pk).update(is_superuser=True)
+    assert api.post(f"v1/jobs/{job.pk}/cancel/").json()["state"] == "cancelled"
+
+
 def test_session_needs_the_csrf_token_to_write(user: User, mine: World) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(user)

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.management import call_command
 from django.db import connection
 from django_q.models import OrmQ
 
@@ -313,14 +312,29 @@ def test_the_queue_restarts_it_and_may_die(processes: Processes, tmp_path: Path)
     assert not supervise.watchers()
 
 
-def test_stop_jobs_leaves_no_process(processes: Processes) -> None:
+def test_a_job_that_is_stopped_while_it_starts_is_handed_back(processes: Processes) -> None:
     job = processes.submit("count", to=600)
     processes.kick()
-    processes.wait_started(job)
-    pid, key = job.pid, job.pid_key
-    assert pid is not None
-    call_command("stop_jobs")
-    assert pid_key(pid) != key
     job.refresh_from_db()
-    assert (job.state, job.crashes) == ("queued", 0)
+    assert job.pid is not None
+    os.kill(job.pid, signal.SIGTERM)  # Python has not even begun
+    processes.wait(job, lambda job: job.state == "queued")
+    assert (job.attempt, job.crashes) == (1, 0)
     services.job_cancel(job=job)
+
+
+def test_what_a_shutdown_had_to_kill_is_handed_back(processes: Processes) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        gone, key = process.pid, pid_key(process.pid)
+        killed, stays = processes.submit("count"), processes.submit("count")
+        running = {"state": "running", "attempt": 1, "host": hosts.host_name()}
+        Job.objects.filter(pk=killed.pk).update(**running, pid=gone, pid_key=key)
+        Job.objects.filter(pk=stays.pk).update(**running, pid=os.getpid(), pid_key=pid_key(os.getpid()))
+        supervise.hand_back(host=hosts.host_name())
+        assert Job.objects.get(pk=killed.pk).state == "running"
+        process.kill()
+    supervise.hand_back(host=hosts.host_name())
+    killed.refresh_from_db()
+    stays.refresh_from_db()
+    assert (killed.state, killed.crashes, stays.state) == ("queued", 0, "running")
+    Job.objects.update(state="cancelled")

@@ -105,6 +105,14 @@ def test_every_write_is_fenced_by_the_attempt() -> None:
     assert (job.state, job.log_tail, job.progress_done, job.crashes) == ("running", "", 0, 0)
 
 
+def test_what_is_cancelled_is_not_handed_back() -> None:
+    submit("count")
+    context = JobContext(claim())
+    services.job_cancel(job=context.job)
+    assert services.job_release(job_id=context.job.pk, attempt=1)
+    assert Job.objects.get().state == "cancelled"
+
+
 def test_a_final_state_stays() -> None:
     submit("count")
     job = claim()

@@ -41,6 +41,15 @@ def test_faults_are_listed_by_the_path_of_their_field() -> None:
         "\x00",
         "steps: .inf",
         "1: 2",
+        "seed: 2020-13-45",
+        "[" * 9000,
+        "seed: " + "9" * 5000,
+        "seed: !!bool x",
+        "seed: !!int x",
+        "seed: !!timestamp x",
+        r'seed: "\UFFFFFFFF"',
+        "optimizer: {lr: .inf}",
+        "optimizer: {lr: .nan}",
     ],
 )
 def test_what_is_no_recipe_is_refused(text: str) -> None:

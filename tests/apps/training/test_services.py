@@ -116,6 +116,7 @@ def test_every_fault_is_listed_at_once(dataset: Dataset, photos: Photos, manager
     ("field", "value"),
     [
         ("seed", -1),
+        ("steps", 10**9),
         ("workers", 1000),
         ("sampler", BalancedSampler(labels=4096, instances=4096)),
         ("best_metric", "cmc@2"),

@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.models import User
-from apps.core.errors import BadInput
+from apps.core.errors import BadInput, DiskFull
 from apps.core.files import files_under
 from apps.datasets.models import Snapshot
 from apps.datasets.sources import photo_cache_dir
@@ -59,19 +59,30 @@ class TestCheckpoints:
             checkpoint_publish(context, run, checkpoint(tmp_path, step, b"step %d" % step))
         assert list(Checkpoint.objects.order_by("step").values_list("step", flat=True)) == [10, 15]
         assert default_storage.listdir(f"runs/{run.pk}/1")[1] == ["checkpoint-0000010", "checkpoint-0000015"]
-        target, said = tmp_path / "resume", []
-        assert checkpoint_fetch(run, target, log=said.append) == target
+        target, said, warned = tmp_path / "resume", list[str](), list[str]()
+        assert checkpoint_fetch(run, target, log=said.append, warn=warned.append) == target
         assert target.read_bytes() == b"step 15"
 
         newest = Checkpoint.objects.get(step=15)
         default_storage.delete(newest.file_key)
         default_storage.save(newest.file_key, ContentFile(b"torn"))
-        assert checkpoint_fetch(run, target, log=said.append) == target
+        assert checkpoint_fetch(run, target, log=said.append, warn=warned.append) == target
         assert target.read_bytes() == b"step 10"
         default_storage.delete(Checkpoint.objects.get(step=10).file_key)
-        assert checkpoint_fetch(run, target, log=said.append) is None
+        assert checkpoint_fetch(run, target, log=said.append, warn=warned.append) is None
         assert not target.exists()
         assert any("damaged" in line for line in said)
+        assert warned == ["None of its checkpoints was whole, so the training began anew."]
+
+    def test_a_full_disk_does_not_begin_anew(self, context: JobContext, run: Run, tmp_path: Path) -> None:
+        checkpoint_publish(context, run, checkpoint(tmp_path, 900))
+        target = tmp_path / "resume"
+        target.symlink_to("/dev/full")
+        said: list[str] = []
+        with pytest.raises(DiskFull):
+            checkpoint_fetch(run, target, log=said.append, warn=said.append)
+        assert said == []
+        assert Checkpoint.objects.get().step == 900
 
     def test_one_who_was_replaced_leaves_nothing(self, context: JobContext, run: Run, tmp_path: Path) -> None:
         Job.objects.filter(pk=run.job_id).update(attempt=2)

@@ -8,7 +8,7 @@ import pytest
 
 from mlcore.config import BalancedSampler, CategoryBalancedSampler, DistinctCategorySampler, Sampler, ShuffleSampler
 from mlcore.errors import InputError
-from mlcore.samplers import plan_batches
+from mlcore.samplers import BatchPlan, plan_batches
 from mlcore.samplers.groups import group_categories, group_rows
 from tests.mlcore.samplers.cases import table
 
@@ -19,6 +19,15 @@ BY_CATEGORY: list[Sampler] = [
 KINDS: list[Sampler] = [BalancedSampler(labels=4, instances=2), *BY_CATEGORY, ShuffleSampler(batch_size=8)]
 kinds = pytest.mark.parametrize("sampler", KINDS, ids=lambda sampler: sampler.kind)
 DATA = table(a=[5] * 4, b=[5] * 3, c=[2, 2], none=[3, 3])
+
+
+@kinds
+def test_a_plan_is_made_anew_each_time_and_kept_nowhere(sampler: Sampler) -> None:
+    listed = plan_batches(DATA.labels, sampler, steps=12, seed=3, categories=DATA.categories)
+    later = BatchPlan(DATA.labels, sampler, 12, 3, DATA.categories, first_step=5)
+    assert list(later) == list(later) == listed[5:]
+    endless = iter(BatchPlan(DATA.labels, sampler, 10**12, 3, DATA.categories))
+    assert [next(endless) for _ in range(12)] == listed
 
 
 @kinds

@@ -37,4 +37,6 @@ class Command(BaseCommand):
         signal.signal(signal.SIGINT, pass_on)
         code = child.wait()
         running.leftovers_end(mark)
+        if name == "trainer":
+            running.jobs_hand_back()
         sys.exit(0 if code in (0, -signal.SIGTERM) else 1)

@@ -61,6 +61,7 @@ class Command(BaseCommand):
         finally:
             supervisor.stopping.set()
             running.leftovers_end(running.mark())
+            running.jobs_hand_back()
         code = int(supervisor.returncode or 0)
         return 0 if code in (130, 143) else code  # ended by a signal, as asked
 
