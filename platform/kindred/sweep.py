@@ -15,6 +15,7 @@ from apps.accounts.models import User
 from apps.core.files import unnamed_sweep
 from apps.datasets.models import Import, Snapshot
 from apps.datasets.services.photos import PREFIXES, photos_sweep
+from apps.datasets.sources import photo_cache_dir
 from apps.datasets.tasks import uploads_sweep
 from apps.jobs.context import JobContext
 from apps.jobs.models import Job
@@ -76,6 +77,8 @@ def sweep_job(context: JobContext) -> dict[str, Any]:
         with context.fenced():
             photos += photos_sweep(prefix=prefix)
         context.progress(number + 1, len(PREFIXES), unit="folders", stage="photos")
+    if photos:  # what was deleted must not stay here decoded; the others are decoded again when they are needed
+        shutil.rmtree(photo_cache_dir(), ignore_errors=True)
     context.progress(0, stage="other files")
     uploads_sweep(context)
     checkpoints = checkpoints_sweep()

@@ -16,6 +16,8 @@ from django_q.models import Schedule
 
 from apps.accounts.models import User
 from apps.core.files import files_under
+from apps.datasets.models import Sample
+from apps.datasets.sources import photo_cache_dir
 from apps.jobs.models import Job
 from apps.jobs.runner import run_inline
 from apps.training.models import Checkpoint, Run
@@ -48,6 +50,18 @@ def test_every_column_that_names_files_is_asked() -> None:
         if isinstance(field, CharField) and field.name.endswith("_key") and field.name not in ("pid_key", "session_key")
     }
     assert asked == {(model, name) for model, name in found if model._meta.app_label != "django_q"}
+
+
+@pytest.mark.django_db
+def test_no_decoded_copy_of_a_deleted_photo_stays(run: Run) -> None:
+    copy = photo_cache_dir() / "32-abc" / "squares"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(b"decoded")
+    sweep()
+    assert copy.exists()
+    Sample.objects.first().delete()  # type: ignore[union-attr]
+    assert sweep()["photos"] == 1
+    assert not copy.exists()
 
 
 @pytest.mark.django_db
