@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from apps.accounts.models import Role
 from apps.datasets.models import Dataset, Split
 
 SPLITS = [("", "No split"), *Split.choices]
@@ -26,6 +27,13 @@ class DatasetForm(forms.ModelForm[Dataset]):
             "description": forms.Textarea(attrs={"rows": 3}),
         }
         help_texts = {"name": "What the photos show, say “Sneakers 2026”."}
+
+
+class MemberForm(forms.Form):
+    """Whom to give which role."""
+
+    username = forms.CharField(max_length=150, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    role = forms.TypedChoiceField(choices=Role.choices, coerce=int, initial=Role.ANNOTATOR)
 
 
 class UploadForm(forms.Form):

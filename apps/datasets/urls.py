@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.datasets.views import datasets, imports, labels, media, samples, snapshots
+from apps.datasets.views import datasets, imports, labels, media, members, samples, snapshots
 
 app_name = "datasets"
 urlpatterns = [
@@ -15,6 +15,8 @@ urlpatterns = [
     path("<int:pk>/labels", labels.label_list, name="labels"),
     path("<int:pk>/labels/new", labels.label_create, name="label_create"),
     path("labels/<int:pk>/edit", labels.label_edit, name="label_edit"),
+    path("<int:pk>/members", members.member_list, name="members"),
+    path("members/<int:pk>/remove", members.member_remove_view, name="member_remove"),
     path("<int:pk>/imports", imports.import_list, name="imports"),
     path("<int:pk>/imports/new", imports.import_create, name="import_create"),
     path("imports/<int:pk>", imports.import_detail, name="import"),

@@ -27,7 +27,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 ADDRESSES = {
     "dataset": [
         *(f"datasets:{name}" for name in ("detail", "samples", "samples_update", "labels", "label_create")),
-        *(f"datasets:{name}" for name in ("imports", "import_create", "snapshots", "snapshot_create")),
+        *(f"datasets:{name}" for name in ("imports", "import_create", "snapshots", "snapshot_create", "members")),
         *("search:page", "search:query", "api:datasets-detail", "dataset_remove"),
     ],
     "sample": [
@@ -38,6 +38,7 @@ ADDRESSES = {
         "api:samples-thumbnail",
     ],
     "label": ["datasets:label_edit", "api:labels-detail"],
+    "membership": ["datasets:member_remove"],
     "import": ["datasets:import"],
     "snapshot": ["datasets:snapshot", "datasets:snapshot_manifest", "datasets:snapshot_table"],
     "job": ["jobs:detail", "jobs:bar", "jobs:cancel", "api:jobs-detail", "api:jobs-cancel"],
@@ -70,6 +71,7 @@ def ids(report: Evaluation, run: Run, manager: User) -> dict[str, int]:
         "label": sample.label.pk,
         "import": Import.objects.create(dataset=whole, file_name="a.zip", upload_key="", size_bytes=1).pk,
         "snapshot": run.snapshot_id,
+        "membership": Membership.objects.get(user=manager, dataset=whole).pk,
         "job": run.job_id,
         "run": run.pk,
         "report": report.pk,

@@ -9,6 +9,7 @@ from django.db.models.functions import RowNumber
 from apps.accounts.models import Membership, Role, User
 from apps.core.errors import Forbidden
 from apps.datasets.models import Category, Dataset, DatasetQuerySet, Label, Sample, Split
+from apps.datasets.selectors.members import managers_named
 
 CARD_PHOTOS = 4
 # What was made from a dataset, by relations: the apps of most lie above this one.
@@ -51,8 +52,10 @@ def role_in(*, user: User, dataset: Dataset) -> int:
 def role_require(*, user: User, dataset: Dataset, role: Role) -> None:
     """Raises Forbidden for a member whose role is too low."""
     if role_in(user=user, dataset=dataset) < role:
+        whom = managers_named(dataset=dataset)
         raise Forbidden(
-            f"This needs the role {role.label} in {dataset.name}.", remedy="Ask a manager of the dataset for it."
+            f"This needs the role {role.label} in {dataset.name}.",
+            remedy=f"Ask a manager of the dataset for it{f': {whom}' if whom else ''}.",
         )
 
 

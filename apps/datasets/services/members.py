@@ -1,0 +1,54 @@
+"""Who may do what with a dataset."""
+
+from django.db import transaction
+
+from apps.accounts.models import Membership, Role, User
+from apps.core.errors import BadInput, Conflict
+from apps.datasets.models import Dataset
+
+
+class OnlyManager(Conflict):
+    """Nobody would be left who may change the members."""
+
+    title = "A dataset needs a manager"
+
+
+@transaction.atomic
+def member_set(*, dataset: Dataset, username: str, role: Role) -> Membership:
+    """Gives a person a role in a dataset, instead of the one that they have.
+
+    Raises BadInput for a name that nobody has, OnlyManager when it would leave the dataset without a manager.
+    """
+    person = User.objects.filter(username=username.strip(), is_active=True).first()
+    if person is None:
+        raise BadInput(
+            f"Nobody here is called {username.strip()[:150]!r}.",
+            remedy="Check the spelling. An administrator makes accounts, in the administration.",
+        )
+    _lock(dataset)
+    if role < Role.MANAGER:
+        _keep_a_manager(dataset, person)
+    membership, _ = Membership.objects.update_or_create(user=person, dataset=dataset, defaults={"role": role})
+    return membership
+
+
+@transaction.atomic
+def member_remove(*, membership: Membership) -> None:
+    """Takes a person's role away. Raises OnlyManager for the only manager."""
+    _lock(membership.dataset)
+    _keep_a_manager(membership.dataset, membership.user)
+    Membership.objects.filter(pk=membership.pk).delete()
+
+
+def _lock(dataset: Dataset) -> None:
+    """One change of members at a time: two managers may not take each other's role away at once."""
+    Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+
+
+def _keep_a_manager(dataset: Dataset, leaving: User) -> None:
+    managers = set(Membership.objects.filter(dataset=dataset, role=Role.MANAGER).values_list("user", flat=True))
+    if managers == {leaving.pk}:
+        raise OnlyManager(
+            f"{leaving} is the only manager of {dataset.name}. Nothing was changed.",
+            remedy="Make somebody else a manager first.",
+        )
