@@ -1,4 +1,4 @@
-"""`python -m mlcore check | train | evaluate | embed`, on plain folders and tables, with no database."""
+"""`python -m mlcore check | recipe | train | evaluate | embed | search | export`, without a database."""
 
 from mlcore.cli.main import main
 

@@ -1,20 +1,23 @@
 """Photos on the disk as a manifest and a source: a table beside its images, or a folder per label."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 from PIL import Image
 
+from mlcore.cli.screen import OnProgress, silent
 from mlcore.data import Source
 from mlcore.errors import InputError
 from mlcore.images import ImageProblem, inspect
-from mlcore.manifest import manifest_from_table
-from mlcore.table import Problem, check_table, read_table, table_from_folder
+from mlcore.manifest import as_manifest, file_sha256
+from mlcore.table import BOX, REQUIRED, Problem, check_table, normalise_table, read_table, table_from_folder
 from mlcore.table.read import row_numbers
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+PHOTO_COLUMNS = {"path", "is_gallery", *BOX}  # whose faults matter where photos are embedded or searched
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def read_data(data: Path) -> tuple[pd.DataFrame, Path]:
     return read_table(data), data.parent
 
 
-def check_data(table: pd.DataFrame, root: Path, *, decode: bool) -> list[Problem]:
+def check_data(table: pd.DataFrame, root: Path, *, decode: bool, on_progress: OnProgress = silent) -> list[Problem]:
     """Every fault of the table and its files. `decode`: every photo is decoded whole, so that damage is found."""
     problems = check_table(
         table,
@@ -51,9 +54,10 @@ def check_data(table: pd.DataFrame, root: Path, *, decode: bool) -> list[Problem
         image_size=lambda path: header_size(root / path),
     )
     if decode and "path" in table:
-        for number, path in zip(row_numbers(table), table["path"], strict=True):
+        for done, (number, path) in enumerate(zip(row_numbers(table), table["path"], strict=True), start=1):
             if path and (root / path).is_file():
                 problems += damage(number, root / path)
+            on_progress(done, len(table))
     return sorted(problems, key=lambda problem: problem.row)
 
 
@@ -75,13 +79,77 @@ def header_size(file: Path) -> tuple[int, int] | None:
         return None
 
 
-def load_data(data: Path, warn: Callable[[str], None]) -> tuple[pd.DataFrame, Source]:
+def load_data(
+    data: Path, warn: Callable[[str], None], on_progress: OnProgress = silent
+) -> tuple[pd.DataFrame, FolderSource]:
     """Manifest and source of a table or folder. Raises InputError listing every error; warnings go to `warn`."""
     table, root = read_data(data)
     problems = check_data(table, root, decode=False)
+    refuse(data, problems)
+    for problem in problems:
+        warn(f"warning: {problem}")
+    return manifest_of(table, root, on_progress), FolderSource(root)
+
+
+def load_photos(data: Path, on_progress: OnProgress = silent) -> tuple[pd.DataFrame, FolderSource]:
+    """The same of whatever has a photo. A table needs `path` alone; labels, splits and flags come along if there."""
+    table, root = read_data(data)
+    if "path" not in table:
+        raise InputError(f"{data} has no column path. Name the image files in one.")
+    if table.empty:
+        raise InputError(f"{data} has a header but no rows. Add one row per photo.")
+    lacking = {name: "" for name in REQUIRED if name not in table}
+    table = table.assign(**lacking)
+    problems = check_data(table, root, decode=False)
+    refuse(data, [problem for problem in problems if problem.row and problem.column in PHOTO_COLUMNS])
+    return manifest_of(table, root, on_progress), FolderSource(root)
+
+
+def load_gallery(data: Path, on_progress: OnProgress = silent) -> tuple[pd.DataFrame, FolderSource]:
+    """All photos of a folder; the rows of a table that are flagged `is_gallery`, or all where none is."""
+    manifest, source = load_photos(data, on_progress)
+    if data.is_file() and manifest["is_gallery"].any():
+        manifest = manifest[manifest["is_gallery"]].reset_index(drop=True)
+    return manifest, source
+
+
+def refuse(data: Path, problems: list[Problem]) -> None:
+    """Raises InputError that lists every error."""
     errors = [str(problem) for problem in problems if problem.severity == "error"]
     if errors:
         raise InputError(f"{data} cannot be used.", errors)
-    for problem in problems:
-        warn(f"warning: {problem}")
-    return manifest_from_table(table, root), FolderSource(root)
+
+
+def manifest_of(table: pd.DataFrame, root: Path, on_progress: OnProgress) -> pd.DataFrame:
+    """The manifest of a table without errors. Reads every file once, for its SHA-256."""
+    typed = normalise_table(table)
+    sha256: dict[str, str] = {}
+    paths = typed["path"].unique()
+    for done, path in enumerate(paths, start=1):
+        sha256[path] = file_sha256(root / path)
+        on_progress(done, len(paths))
+    typed["sample_id"] = range(1, len(typed) + 1)
+    typed["image_key"] = typed["path"]
+    typed["sha256"] = typed["path"].map(sha256)
+    return as_manifest(typed)
+
+
+@contextmanager
+def all_damage_listed(manifest: pd.DataFrame, source: Source, on_progress: OnProgress = silent) -> Iterator[None]:
+    """Where work inside ends at a photo that cannot be read, the others are looked at too: the error names them all."""
+    try:
+        yield
+    except InputError as error:
+        paths = dict(zip(manifest["image_key"], manifest["path"], strict=True))
+        if not any(error.message.startswith(f"{path}: ") for path in paths.values()):
+            raise
+        problems = []
+        for done, (key, path) in enumerate(paths.items(), start=1):
+            try:
+                inspect(source(key))
+            except (ImageProblem, OSError) as fault:
+                problems.append(f"{path}: {fault}")
+            on_progress(done, len(paths))
+        problems = problems or [error.message]
+        count = f"{len(problems)} photo{'s' if len(problems) > 1 else ''}"
+        raise InputError(f"{count} cannot be read.", problems) from None

@@ -1,6 +1,6 @@
 """A recipe by the name of a preset or from a YAML file, with single settings changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,26 +8,33 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
+from mlcore.cli.recipe_faults import Origins, fault_text
 from mlcore.config import PRESETS, Recipe
 from mlcore.errors import InputError
 from mlcore.table import Note, recipe_fit, train_facts
 
 
 def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """`name`: a preset or a YAML file. `changes`: `a.b=value`, the value in YAML. Raises InputError, naming keys."""
+    """`name`: a preset or a YAML file. `changes`: `a.b=value`, the value in YAML.
+
+    Raises InputError that names every faulty key, the line or the change it comes from, and what to write instead.
+    """
     if name in PRESETS:
         tree: dict[str, Any] = PRESETS[name].model_dump(mode="json")
+        origins: Origins = {}
     else:
-        tree = read_yaml(Path(name))
+        tree, origins = read_yaml(Path(name))
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals:
             raise InputError(f"--set {change}: write it as key=value, for example loss.kind=triplet.")
-        set_key(tree, key.strip().split("."), parse_value(change, value))
+        keys = key.strip().split(".")
+        set_key(tree, keys, parse_value(change, value))
+        origins[tuple(keys)] = f"--set {change}"
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        problems = [fault_text(fault, tree, origins) for fault in error.errors()]
         raise InputError(f"The recipe {name} is not valid.", problems) from None
 
 
@@ -39,22 +46,61 @@ def fit_preset(recipe: Recipe, name: str, changes: Sequence[str], manifest: pd.D
     return recipe_fit(recipe, train_facts(manifest), keep=written)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> tuple[dict[str, Any], Origins]:
+    """The tree, and the line of each key. Raises InputError for what is no YAML, or names a key twice."""
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not YAML: it is no UTF-8 text. Save it as UTF-8.") from None
     except OSError:
         raise InputError(f"{path} is neither a file nor a preset. The presets: {', '.join(PRESETS)}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        tree = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError(f"{path}{line} is not YAML: {error.problem or error.context}. Mend that line.") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none
         raise InputError(f"{path} is not YAML: {error}") from None
-    if not isinstance(tree, dict):
-        raise InputError(f"{path} must hold the keys of a recipe.")
-    return tree
+    if not isinstance(tree, dict) or root is None:
+        raise InputError(f"{path} must hold the keys of a recipe. `python -m mlcore recipe quick` prints one.")
+    origins: Origins = {}
+    twins: list[str] = []
+    if any(node is above for node, above in nested(root, ())):
+        raise InputError(f"{path} has a group that holds itself. Write it out instead of naming it by an anchor.")
+    note_lines(root, (), origins, twins)
+    if twins:
+        raise InputError(f"{path} names keys twice.", twins)
+    return tree, origins
+
+
+def nested(node: yaml.Node, above: tuple[yaml.Node, ...]) -> Iterator[tuple[yaml.Node, yaml.Node]]:
+    """Every group with every group that it lies in; one that holds itself once."""
+    yield from ((node, outer) for outer in above)
+    if isinstance(node, yaml.CollectionNode) and not any(node is outer for outer in above):
+        inner = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+        for part in inner:
+            yield from nested(part, (*above, node))
+
+
+def note_lines(node: yaml.Node, place: tuple[str, ...], origins: Origins, twins: list[str]) -> None:
+    """Enters the line of every key at and below a node."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, value in node.value:
+        at = (*place, str(key.value))
+        line = f"line {key.start_mark.line + 1}"
+        if at in origins:
+            twins.append(f"{'.'.join(at)} stands in {origins[at]} and in {line}. Remove one.")
+            continue
+        origins[at] = line
+        note_lines(value, at, origins, twins)
 
 
 def parse_value(change: str, value: str) -> Any:
     try:
         parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"--set {change}: the value is not YAML: {error}") from None
     if isinstance(parsed, str):  # YAML takes 1e-3 for text
         try:

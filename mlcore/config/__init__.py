@@ -1,4 +1,4 @@
-"""The recipe: the typed, complete configuration of a training. No torch.
+"""The recipe: the typed, complete configuration of a training; and what may follow a search. No torch.
 
 Frozen and strict: an unknown key is an error. Each part with several kinds is a union told apart by `kind`. The same
 object serves the form, the database column, the command line and the checkpoint.
@@ -49,6 +49,19 @@ from mlcore.config.miners import (
     TripletMiner,
 )
 from mlcore.config.photos import AUGMENTS, Augment, Preprocess
+from mlcore.config.postprocess import (
+    CSLS,
+    AdaptiveThreshold,
+    ConstantThreshold,
+    GalleryAugmentation,
+    PairHeadConfig,
+    PairRerank,
+    Postprocess,
+    QueryExpansion,
+    Rerank,
+    SNorm,
+    ZNorm,
+)
 from mlcore.config.presets import PRESETS
 from mlcore.config.recipe import ModelConfig, Recipe
 from mlcore.config.samplers import (
@@ -62,7 +75,9 @@ from mlcore.config.training import Constant, Cosine, OneCycle, Optimizer, Platea
 
 __all__ = [
     "AUGMENTS",
+    "CSLS",
     "PRESETS",
+    "AdaptiveThreshold",
     "AllMiner",
     "ArcFace",
     "Augment",
@@ -70,12 +85,14 @@ __all__ = [
     "CategoryBalancedSampler",
     "Circle",
     "Constant",
+    "ConstantThreshold",
     "Contrastive",
     "CosFace",
     "Cosine",
     "DistanceWeightedMiner",
     "DistinctCategorySampler",
     "Extractor",
+    "GalleryAugmentation",
     "Handcrafted",
     "HardClusterMiner",
     "HardMiner",
@@ -93,15 +110,21 @@ __all__ = [
     "NoHead",
     "OneCycle",
     "Optimizer",
+    "PairHeadConfig",
     "PairMiner",
+    "PairRerank",
     "Plateau",
+    "Postprocess",
     "PrecisionSurrogate",
     "Preprocess",
     "ProxyAnchor",
     "ProxyNCA",
+    "QueryExpansion",
     "RecallSurrogate",
     "Recipe",
+    "Rerank",
     "ResNet",
+    "SNorm",
     "Sampler",
     "Schedule",
     "SemiHardMiner",
@@ -117,4 +140,5 @@ __all__ = [
     "TripletMiner",
     "Unicom",
     "ViT",
+    "ZNorm",
 ]

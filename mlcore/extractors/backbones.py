@@ -48,7 +48,7 @@ class ViTBackbone(VisionTransformer):  # type: ignore[misc]  # torchvision has n
 
     def forward(self, images: Tensor) -> Tensor:
         tokens = self._process_input(images)  # (B, 3, S, S) -> (B, N, F)
-        first = self.class_token.expand(len(images), -1, -1)
+        first = self.class_token.expand(images.shape[0], -1, -1)
         encoded: Tensor = self.encoder(torch.cat([first, tokens], 1))  # (B, 1 + N, F)
         return encoded[:, 0] if self.pool is None else pool_tokens(encoded[:, 1:], self.pool)
 

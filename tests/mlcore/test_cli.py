@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,13 @@ from mlcore.config import PRESETS
 from mlcore.engine import checkpoints
 from mlcore.errors import InputError
 from tests.mlcore.photos import make_photos, small_recipe, write_folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +46,9 @@ def test_train_writes_a_model_and_its_report(trained: Path) -> None:
     assert {"cmc@1", "precision@5", "map@5", "map@r"} <= set(report["overall"])
     assert report["counts"] == {"queries": 16, "gallery": 16, "queries_without_match": 0}
     assert set(report["categories"]) == {"round", "square"}
-    assert {path.name for path in (trained / "model").iterdir()} == {"config.json", "weights.safetensors"}
+    written = {path.name for path in (trained / "model").iterdir()}
+    assert written == {"config.json", "recipe.yaml", "weights.safetensors"}
+    assert load_recipe(str(trained / "model" / "recipe.yaml")) == small_recipe(steps=2)
 
 
 @pytest.mark.slow

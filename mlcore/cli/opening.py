@@ -1,0 +1,87 @@
+"""What several commands share: the model, its device, the cache, the embeddings, and where results are written."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from mlcore.cache import default_cache_dir
+from mlcore.cli.data import all_damage_listed
+from mlcore.cli.screen import Screen
+from mlcore.data import Source
+from mlcore.embed import embed_manifest
+from mlcore.engine import pick_device
+from mlcore.errors import InputError
+from mlcore.export import whole
+from mlcore.model import CONFIG, Embedder, load_model
+
+NO_CACHE = "none"
+
+
+def open_device(asked: str | None) -> str:
+    """Raises InputError for a device that is not here."""
+    device = pick_device(asked)
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise InputError(f"--device {device} cannot be used: {reason}. Leave it out, or name cpu.") from None
+    return device
+
+
+def model_folder(folder: Path) -> Path:
+    """The folder of the model: this one, or `model` in the folder that a training wrote."""
+    inner = folder / "model"
+    return inner if not (folder / CONFIG).is_file() and (inner / CONFIG).is_file() else folder
+
+
+def open_model(arguments: argparse.Namespace) -> Embedder:
+    return load_model(model_folder(arguments.model), open_device(arguments.device))
+
+
+def cache_dir(asked: str | None) -> Path | None:
+    """`none`: no cache. Nothing asked: below the user's own folder for caches."""
+    if asked == NO_CACHE:
+        return None
+    return default_cache_dir() if asked is None else Path(asked)
+
+
+def embed_rows(
+    embedder: Embedder,
+    rows: pd.DataFrame,
+    source: Source,
+    arguments: argparse.Namespace,
+    screen: Screen,
+    label: str = "embed",
+) -> NDArray[np.float32]:
+    """`(N, D)`. Raises InputError that names every photo that cannot be read."""
+    with all_damage_listed(rows, source, screen.bar("look over")):
+        return embed_manifest(
+            embedder,
+            rows,
+            source,
+            workers=arguments.workers,
+            cache_dir=cache_dir(arguments.cache),
+            on_progress=screen.bar(label),
+            on_message=screen.say,
+        )
+
+
+def check_target(path: Path | None) -> None:
+    """Raises InputError, before any work, for a file that could not be written after it."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputError(f"{path} is a folder. Name a file.")
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is not there. Make the folder, or name another.")
+
+
+def write_json(path: Path, content: Any) -> None:
+    with whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=2))
