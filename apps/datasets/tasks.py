@@ -21,7 +21,7 @@ from apps.datasets.services.photos import PhotosGone, photos_hold
 from apps.jobs.context import Cancelled, JobContext
 from apps.jobs.models import Job
 from mlcore.images import ImageProblem
-from mlcore.table import Problem
+from mlcore.table import MAX_LISTED, Problem
 
 CHUNK = 250  # files per transaction: what a crash can cost, and how long the fence is held
 MAX_WORKERS = 8
@@ -72,8 +72,9 @@ def finished(dataset_import: Import) -> dict[str, Any]:
 
 
 def refusal(errors: int, problems: Sequence[dict[str, Any]]) -> BadInput:
+    count = f"more than {MAX_LISTED:,}" if errors > MAX_LISTED else f"{errors:,}"
     return BadInput(
-        f"The table has {errors:,} error{'s' if errors > 1 else ''}; nothing was imported.",
+        f"The table has {count} error{'s' if errors > 1 else ''}; nothing was imported.",
         remedy="Mend what the import's page lists, and upload it again.",
         extra={"problems": list(problems)},
     )
@@ -108,6 +109,8 @@ def bring_in(context: JobContext, dataset_import: Import, file: IO[bytes]) -> No
         if plan.errors and not done:
             raise refusal(plan.errors, problems)
         dataset_import.problems = problems
+        with context.fenced():  # once: there may be thousands
+            dataset_import.save(update_fields=["problems"])
         take_in(context, dataset_import, plan, reader, done)
     finally:
         pool.shutdown(cancel_futures=True)
@@ -139,7 +142,7 @@ def chunk_add(context: JobContext, dataset_import: Import, taken: Sequence[Taken
         for outcome, number in import_chunk_add(dataset_import=dataset_import, taken=taken).items():
             counts[outcome] += number
         dataset_import.counts = counts
-        dataset_import.save(update_fields=["counts", "problems"])
+        dataset_import.save(update_fields=["counts"])
 
 
 class Reader:

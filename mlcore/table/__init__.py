@@ -1,7 +1,7 @@
 """The table of PRODUCT.md: read from any sensible file, and checked until every fault is known. No torch.
 
 `label, path, split, is_query, is_gallery` are required; `category, sequence, x_1, y_1, x_2, y_2` are optional; other
-columns are kept and ignored. Row numbers are those of a spreadsheet: the header is row 1.
+columns are not read. Row numbers are those of a spreadsheet: the header is row 1.
 
     frame = read_table(Path("df.csv"))
     problems = check_table(frame, exists=lambda path: (root / path).is_file())
@@ -12,11 +12,10 @@ from mlcore.table.check import check_table
 from mlcore.table.fit import Note, TrainFacts, recipe_fit, train_facts
 from mlcore.table.folder import table_from_folder
 from mlcore.table.guard import preflight
-from mlcore.table.problem import Problem, Severity
+from mlcore.table.limits import OPTIONAL, REQUIRED
+from mlcore.table.problem import MAX_LISTED, Problem, Severity, capped
 from mlcore.table.read import (
     BOX,
-    OPTIONAL,
-    REQUIRED,
     clean_path,
     escape_cell,
     flag,
@@ -27,12 +26,14 @@ from mlcore.table.read import (
 
 __all__ = [
     "BOX",
+    "MAX_LISTED",
     "OPTIONAL",
     "REQUIRED",
     "Note",
     "Problem",
     "Severity",
     "TrainFacts",
+    "capped",
     "check_table",
     "clean_path",
     "escape_cell",

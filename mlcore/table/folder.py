@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 
 import pandas as pd
 
-from mlcore.table.read import BOX, OPTIONAL, REQUIRED
+from mlcore.table.limits import OPTIONAL, REQUIRED
+from mlcore.table.read import BOX
 
 MIN_LABELS_TO_SPLIT = 6
 VALIDATION_SHARE = 3  # one label in so many

@@ -3,6 +3,7 @@
 Nothing is ever extracted to a folder: entries are read one by one into memory, so no name can lead anywhere.
 """
 
+import copy
 import stat
 import struct
 import unicodedata
@@ -21,6 +22,10 @@ MAX_TOTAL_BYTES = 200 * 2**30  # unpacked
 # Deflate reaches 1032:1 at most; photos hardly shrink at all, uncompressed drawings by 100 or so.
 MAX_RATIO = 200
 RATIO_MATTERS_FROM = 2**20  # bytes unpacked; small flat images compress absurdly well and harm nobody
+# What can be unpacked no further than asked for; of the others, zipfile unpacks each block whole.
+BOUNDED = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+METHODS = {9: "Deflate64", 12: "bzip2", 14: "LZMA", 93: "Zstandard", 95: "xz", 98: "PPMd"}
+SPARE_BYTES = 2**16  # more than zipfile unpacks at least
 NESTED = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".jar", ".cab")
 IGNORED = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"}
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, struct.error)
@@ -72,10 +77,21 @@ class Archive:
         return len(self._entries)
 
     def read(self, name: str) -> bytes:
-        """The bytes of one entry. Raises ImageProblem when this one is damaged."""
+        """The bytes of one entry. Raises ImageProblem when it is damaged, or longer than the zip's directory says."""
+        promised = self._entries[name].file_size
+        data = self.head(name, promised + 1)
+        if len(data) > promised:
+            text = f"{name[:200]} unpacks to more than the {promised:,} bytes that the zip gives as its size"
+            raise ImageProblem(f"{text}, as zip bombs do. Pack it again.")
+        return data
+
+    def head(self, name: str, most: int) -> bytes:
+        """The first `most` bytes of one entry; no more are unpacked. Raises ImageProblem when it is damaged there."""
+        entry = copy.copy(self._entries[name])
+        entry.file_size += SPARE_BYTES  # zipfile cuts silently at this size, and one that lies is to be seen
         try:
-            with self._zip.open(self._entries[name]) as file:
-                return file.read()
+            with self._zip.open(entry) as file:
+                return file.read(most)
         except DAMAGED as error:
             raise ImageProblem(f"The zip is damaged at this file ({error}). Pack it again.") from error
 
@@ -110,6 +126,12 @@ def _refuse_harm(entry: zipfile.ZipInfo, name: str) -> None:
     shown = name[:200]
     if entry.flag_bits & 0x1:
         raise BadInput(f"The zip is encrypted ({shown}).", remedy="Pack it again without a password.")
+    if entry.compress_type not in BOUNDED:
+        method = METHODS.get(entry.compress_type, f"method {entry.compress_type}")
+        raise BadInput(
+            f"{shown} is compressed with {method}, which is not read.",
+            remedy="Pack it again with ordinary (deflate) compression. Nothing was unpacked.",
+        )
     mode = entry.external_attr >> 16
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         raise BadInput(

@@ -1,6 +1,6 @@
 """What an import would do, worked out whole before anything is written: one row per sample, and every problem."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from unicodedata import normalize
@@ -15,6 +15,7 @@ from mlcore.table import (
     BOX,
     REQUIRED,
     Problem,
+    capped,
     check_table,
     clean_path,
     normalise_table,
@@ -42,7 +43,7 @@ class KnownLabel:
     split: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One sample to bring in. `position`: its place in the import; `entry`: its file in the zip."""
 
@@ -105,7 +106,7 @@ def find_table(archive: Archive) -> str | None:
 def _has_header(archive: Archive, name: str) -> bool:
     """Whether a text file looks like a table, so that a licence is not taken for one."""
     try:
-        head = archive.read(name)[:2000]
+        head = archive.head(name, 2000)
     except ImageProblem:
         return False
     words = head.replace(b"\0", b"").lower().split(b"\n", 1)[0]
@@ -146,7 +147,7 @@ def plan_by_table(
     ]
     if any(problem.row == 1 for problem in problems) or not set(REQUIRED) <= set(frame.columns):
         return Plan([], problems)  # the header is wrong
-    problems += check_categories(frame, known)
+    problems += capped(check_categories(frame, known))
     if any(problem.severity == "error" for problem in problems):
         return Plan([], sorted(problems, key=lambda problem: problem.row))
     rows = [
@@ -162,24 +163,29 @@ def plan_by_table(
             sequence=record["sequence"],
             box=_box(record),
         )
-        for position, record in enumerate(normalise_table(frame.fillna("")).to_dict("records"))
+        for position, record in enumerate(records(normalise_table(frame.fillna(""))))
     ]
     return Plan(rows, problems)
 
 
-def check_categories(frame: pd.DataFrame, known: Mapping[str, KnownLabel]) -> list[Problem]:
+def records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The rows as dictionaries, one at a time."""
+    names = list(table.columns)
+    for cells in zip(*(table[name].tolist() for name in names), strict=True):
+        yield dict(zip(names, cells, strict=True))
+
+
+def check_categories(frame: pd.DataFrame, known: Mapping[str, KnownLabel]) -> Iterator[Problem]:
     """A label whose category in the table is another than the one it has."""
     if "category" not in frame:
-        return []
-    problems: list[Problem] = []
+        return
     told: set[tuple[str, str]] = set()
     for number, label, category in zip(frame.index, frame["label"], frame["category"].fillna(""), strict=True):
         has = known.get(label, KnownLabel()).category
         if has and category and has != category and (label, category) not in told:
             told.add((label, category))
             text = f"The label {label} is of the category {has} in this dataset; the table says {category}."
-            problems.append(Problem(int(number), "category", text, "Change it in the table, or on the labels page."))
-    return problems
+            yield Problem(int(number), "category", text, "Change it in the table, or on the labels page.")
 
 
 def _box(record: Mapping[Any, Any]) -> Box | None:
@@ -200,7 +206,7 @@ def plan_by_folders(archive: Archive, known: Mapping[str, KnownLabel]) -> Plan:
     labelled = [name for name in photos if "/" in name]
     frame = table_from_folder(labelled)
     faults = (
-        {problem.row - 2: problem.message for problem in check_table(frame) if problem.severity == "error"}
+        {problem.row - 2: problem.message for problem in check_table(frame, most=None) if problem.severity == "error"}
         if labelled
         else {}
     )

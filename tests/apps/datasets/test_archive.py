@@ -3,6 +3,7 @@
 import io
 import stat
 import struct
+import tracemalloc
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -49,6 +50,29 @@ def twice() -> bytes:
         return raw_zip([(zipfile.ZipInfo("a/1.jpg"), b"x"), (zipfile.ZipInfo("a/1.jpg"), b"y")])
 
 
+def packed_with(method: int) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as archive:
+        archive.writestr("mug/1.jpg", photo())
+    return buffer.getvalue()
+
+
+def lying(name: str, claimed_bytes: int, true_bytes: int) -> bytes:
+    """A zip whose directory claims another size than an entry of zeros unpacks to, with the sum that fits the claim."""
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open(name, "w") as file,
+    ):
+        for _ in range(true_bytes // 2**20):
+            file.write(bytes(2**20))
+    data = bytearray(buffer.getvalue())
+    at = data.index(b"PK\x01\x02")
+    struct.pack_into("<L", data, at + 16, zlib.crc32(bytes(claimed_bytes)))
+    struct.pack_into("<L", data, at + 24, claimed_bytes)
+    return bytes(data)
+
+
 def cut_short() -> bytes:
     return make_zip({f"mug/{i}.jpg": photo(i) for i in range(5)})[:-60]
 
@@ -62,6 +86,8 @@ HARMFUL: dict[str, tuple[Callable[[], bytes], str]] = {
     "link": (linked, "link"),
     "nested": (lambda: make_zip({"mug/more.zip": make_zip({"1.jpg": photo()})}), "archive inside"),
     "bomb": (lambda: make_zip({"mug/1.bmp": bytes(30_000_000)}), "zip bombs"),
+    "bzip2": (lambda: packed_with(zipfile.ZIP_BZIP2), "mug/1.jpg is compressed with bzip2"),
+    "LZMA": (lambda: packed_with(zipfile.ZIP_LZMA), "mug/1.jpg is compressed with LZMA"),
     "encrypted": (encrypted, "encrypted"),
     "twice": (twice, "twice"),
     "cut short": (cut_short, "cannot be read as a zip"),
@@ -112,14 +138,28 @@ def test_a_damaged_entry_spares_the_others() -> None:
     assert archive.read("2.jpg") == photo(2)
 
 
-def test_a_size_that_lies_is_not_believed() -> None:
-    """The directory says 5 bytes; the data unpacks to a megabyte. No more than was promised is unpacked."""
-    data = bytearray(make_zip({"1.jpg": bytes(1_000_000)}))
-    for magic, offset in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
-        at = data.index(magic) + offset
-        data[at : at + 4] = struct.pack("<L", 5)
-        data[at - 8 : at - 4] = struct.pack("<L", zlib.crc32(bytes(5)))
-    assert len(open_zip(bytes(data)).read("1.jpg")) == 5
+@pytest.mark.parametrize("claimed_bytes", [5, 2**20])
+def test_a_size_that_lies_is_not_believed(claimed_bytes: int) -> None:
+    """The directory claims a little; the data unpacks to 320 MiB. Hardly more than was promised is unpacked."""
+    archive = open_zip(lying("1.jpg", claimed_bytes, 320 * 2**20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageProblem, match=f"1.jpg unpacks to more than the {claimed_bytes:,} bytes"):
+            archive.read("1.jpg")
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 8 * 2**20
+
+
+def test_a_lie_spares_the_other_photos(bring_in: Callable[..., tuple[Import, Job]]) -> None:
+    data = lying("mug/bomb.jpg", 2**20, 64 * 2**20)
+    buffer = io.BytesIO(data)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr("mug/1.jpg", photo())
+    made, job = bring_in(buffer.getvalue())
+    assert job.result == {"added": 1, "duplicate": 0, "refused": 1}, job.error
+    assert "mug/bomb.jpg unpacks to more" in made.files.get(path="mug/bomb.jpg").message
 
 
 def test_names_are_read_as_they_were_meant() -> None:

@@ -139,6 +139,55 @@ def test_a_problem_as_text_and_as_a_dict() -> None:
     assert str(Problem(0, "", "All is lost.", "Begin again.")) == "All is lost. Begin again."
 
 
+@pytest.mark.parametrize(("bad", "what"), [("\0", "the null character"), ("\udce9", "bytes that are no text")])
+@pytest.mark.parametrize("column", ["label", "path", "category", "sequence"])
+def test_characters_that_cannot_be_kept_are_told_and_not_repeated(column: str, bad: str, what: str) -> None:
+    frame = read_table(f"{HEADER}\n{SOUND}".encode())
+    frame.loc[4, column] = f"ca{bad}t"
+    problems = check_table(frame, exists=lambda path: True)
+    told = [problem for problem in problems if "cannot be kept" in problem.message]
+    assert [(problem.row, problem.column, problem.severity) for problem in told] == [(4, column, "error")]
+    assert what in told[0].message
+    assert "at character 3." in told[0].message
+    assert not any(
+        bad in text for problem in problems for text in (str(problem), *map(str, problem.as_dict().values()))
+    )
+
+
+@pytest.mark.parametrize("bad", ["\0", "\udce9"])
+@pytest.mark.parametrize("column", ["split", "is_query", "x_1"])
+def test_such_characters_are_no_flag_and_no_number(column: str, bad: str) -> None:
+    frame = read_table(f"{HEADER}\n{SOUND}".encode())
+    frame.loc[4, ["x_1", "y_1", "x_2", "y_2"]] = ["0", "0", "9", "9"]
+    frame.loc[4, column] += bad
+    told = [problem for problem in check_table(frame) if problem.severity == "error"]
+    (problem,) = [problem for problem in told if problem.row]  # without the row, others may lack a match
+    assert (problem.row, problem.column) == (4, column)
+    assert "\ufffd" in problem.message
+
+
+def test_what_a_problem_quotes_is_cut_and_can_be_kept() -> None:
+    problem = Problem(2, "col\0", "x" * 9000, "half of a pair: \ud83d")
+    assert (problem.column, problem.remedy) == ("col\ufffd", "half of a pair: \ufffd")
+    assert problem.message == "x" * 2000 + "…"
+    long = check(f"cat,{'x' * 5000},train,,\n{'y' * 5000},2.jpg,train,,,{'z' * 5000}", exists=lambda path: False)
+    assert {problem.column for problem in long} == {"path", "label", "category"}
+    assert max(len(problem.message) for problem in long) < 400
+
+
+def test_a_long_list_is_cut_and_counted() -> None:
+    rows = "\n".join(f"label {number},{number}.jpg,tset,," for number in range(9))
+    problems = check(rows, most=4)
+    assert [(problem.row, problem.severity) for problem in problems if problem.row == 0] == [
+        (0, "error"),
+        (0, "warning"),
+    ]
+    assert "9 errors; the first 4 are listed" in problems[0].message
+    assert [problem.row for problem in problems if problem.severity == "error"] == [0, 2, 3, 4, 5]
+    assert len(check(rows, most=None)) == 18
+    assert not any(problem.row == 0 for problem in check(rows, most=9))
+
+
 @pytest.mark.skipif(not GROCERY.exists(), reason="../shared/data is absent")
 def test_the_grocery_table_is_sound() -> None:
     with zipfile.ZipFile(GROCERY) as archive:
@@ -146,4 +195,3 @@ def test_the_grocery_table_is_sound() -> None:
         names = set(archive.namelist())
     assert check_table(frame, exists=lambda path: f"grocery/{path}" in names) == []
     assert (len(frame), frame["label"].nunique(), frame["category"].nunique()) == (2936, 81, 43)
-    assert frame["label_name"].iloc[0] == "Golden-Delicious"
