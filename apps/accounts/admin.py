@@ -4,11 +4,31 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminPasswordChangeForm, UserCreationForm
+from django.contrib.auth.models import Group
 from django.db.models import ForeignKey, QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
 
 from apps.accounts.models import ApiToken, Membership, User
+
+if admin.site.is_registered(Group):  # roles are of datasets, and memberships say them
+    admin.site.unregister(Group)
+
+
+class NewUserForm(UserCreationForm[User]):
+    """A name and a password: there is no other way to sign in."""
+
+    class Meta(UserCreationForm.Meta):
+        model = User
+
+
+class NewPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]  # its class takes none when it runs
+    """A password; not that there be none."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields.pop("usable_password", None)
 
 
 class MembershipInline(admin.TabularInline[Membership, User]):
@@ -16,7 +36,7 @@ class MembershipInline(admin.TabularInline[Membership, User]):
     extra = 0
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
-        return super().get_queryset(request).select_related("user")
+        return super().get_queryset(request).select_related("user", "dataset")
 
     def formfield_for_foreignkey(
         self, db_field: ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
@@ -31,6 +51,17 @@ class MembershipInline(admin.TabularInline[Membership, User]):
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin[User]):
     inlines = [MembershipInline]
+    add_form = NewUserForm
+    change_password_form = NewPasswordForm
+    add_fieldsets = [(None, {"classes": ["wide"], "fields": ["username", "password1", "password2"]})]
+    fieldsets = [
+        (None, {"fields": ["username", "password"]}),
+        ("Personal info", {"fields": ["first_name", "last_name", "email"]}),
+        ("Permissions", {"fields": ["is_active", "is_staff", "is_superuser", "user_permissions"]}),
+        ("Important dates", {"fields": ["last_login", "date_joined"]}),
+    ]
+    list_filter = ["is_staff", "is_superuser", "is_active"]
+    filter_horizontal = ["user_permissions"]
     list_display = ["username", "first_name", "last_name", "is_active", "is_staff", "is_superuser", "last_login"]
     date_hierarchy = "date_joined"
 

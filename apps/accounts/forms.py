@@ -40,7 +40,23 @@ class LoginForm(AuthenticationForm):
 
 
 class AdministratorForm(BaseUserCreationForm[User]):
-    """A name and a password, twice."""
+    """A name and a password, twice. What is wrong with the password stands under its first field."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["password1"].help_text = "At least 10 characters; no common password, and not like your name."
+        self.fields["password2"].help_text = ""
+
+    def validate_password_for_user(self, user: User, **more: Any) -> None:
+        super().validate_password_for_user(user, "password1")  # type: ignore[misc]  # the stubs do not know it
+
+    def focus_fault(self) -> None:
+        """Puts the cursor into the first field with an error."""
+        faulty = next((name for name in self.fields if self.has_error(name)), None)
+        for name, field in self.fields.items() if faulty else ():
+            field.widget.attrs.pop("autofocus", None)
+            if name == faulty:
+                field.widget.attrs["autofocus"] = True
 
     class Meta:
         model = User

@@ -34,7 +34,7 @@ class Membership(models.Model):
         constraints = [models.UniqueConstraint(fields=["user", "dataset"], name="one_role_per_dataset")]
 
     def __str__(self) -> str:
-        return f"{self.user} is {self.get_role_display()} of dataset {self.dataset_id}"
+        return f"{self.user} is {self.get_role_display()} of {self.dataset}"
 
 
 class ApiToken(models.Model):
@@ -49,6 +49,9 @@ class ApiToken(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "API token"
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"

@@ -20,6 +20,7 @@ class TokenForm(forms.Form):
         initial=["read", "embed", "search"],
         label="Scopes",
         help_text="What it may do; never more than you may",
+        error_messages={"required": "Choose at least one scope."},
     )
     days = forms.TypedChoiceField(
         choices=[("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "for ever")],

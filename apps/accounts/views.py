@@ -6,7 +6,7 @@ from django.contrib.auth import login as sign_in
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.contrib.auth.views import LoginView, PasswordChangeView
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
 from django.views.decorators.cache import never_cache
@@ -48,9 +48,9 @@ class PasswordChange(PasswordChangeView):
 @never_cache
 @sensitive_post_parameters()
 def setup(request: HttpRequest, token: str) -> HttpResponse:
-    """The page behind the one-time link. 404 for any other token, and for every one once it was used."""
+    """The page behind the one-time link. 404 for any other token, and for every one once it was used, in words."""
     if not setup_link.is_valid(token):
-        raise Http404
+        return render(request, "accounts/setup_closed.html", status=404)
     form = AdministratorForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         user = administrator_create_first(
@@ -59,4 +59,5 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
         sign_in(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
         messages.success(request, f"Welcome, {user.username}. You are the administrator.")
         return redirect("home")
+    form.focus_fault()
     return render(request, "accounts/setup.html", {"form": form}, status=422 if form.errors else 200)

@@ -16,6 +16,11 @@ from apps.core.errors import KindredError
 
 log = structlog.get_logger(__name__)
 
+REMEDIES: dict[type[Exception], str] = {
+    exceptions.ParseError: "Send one JSON document in UTF-8: texts in double quotes, no comma after the last.",
+    exceptions.UnsupportedMediaType: "Say what the body is: Content-Type: application/json, or a multipart form.",
+}
+
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse:
     """What DRF calls for every exception of a view."""
@@ -37,7 +42,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse:
         # Answered here, or Django would answer with a page. The traceback goes to the log, the request's id to both.
         log.exception("unforeseen error", exc_info=exc)
         return problem(500, "The site's log says what, under this answer's X-Request-Id.")
-    answer = problem(response.status_code, str(exc.detail))
+    more = {"remedy": REMEDIES[type(exc)]} if type(exc) in REMEDIES else {}
+    answer = problem(response.status_code, str(exc.detail), **more)
     for name in ("WWW-Authenticate", "Retry-After"):
         if name in response.headers:
             answer.headers[name] = response.headers[name]

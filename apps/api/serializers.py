@@ -232,6 +232,7 @@ class SearchRequest(SearchCommon):
 
 class HitSerializer(serializers.Serializer[Any]):
     sample = serializers.IntegerField()
+    path = serializers.CharField(help_text="The photo's, as it was imported")
     label = serializers.CharField(allow_null=True)  # type: ignore[assignment]
     category = serializers.CharField(allow_null=True)
     score = serializers.FloatField(help_text="Cosine similarity, -1..1")

@@ -1,10 +1,14 @@
 """Errors as answers: a page, a notice where htmx asked, a problem document (RFC 9457) under /api/."""
 
+import re
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 from apps.core.errors import KindredError
 
@@ -31,4 +35,19 @@ def error_answer(request: HttpRequest, error: KindredError) -> HttpResponse:
     if request.path.startswith(API):
         return problem_of(error)
     template = "core/_error.html" if request.headers.get("HX-Request") else "core/error.html"
-    return render(request, template, {"error": error}, status=error.status)
+    return render(request, template, {"error": error, "back_url": back_url(request)}, status=error.status)
+
+
+def back_url(request: HttpRequest) -> str:
+    """Where one goes back to from an error, never the address that failed: the page before, the dataset, the start."""
+    before = request.headers.get("Referer", "")
+    if url_has_allowed_host_and_scheme(before, {request.get_host()}, require_https=request.is_secure()):
+        parts = urlsplit(before)
+        address = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        if address != request.get_full_path():
+            return address
+    found = re.match(r"/(?:datasets|search)/(\d{1,18})/", request.path)
+    asked = request.GET.get("dataset", "")
+    pk = found[1] if found else asked if re.fullmatch(r"[0-9]{1,18}", asked) else ""
+    dataset = reverse("datasets:detail", args=[int(pk)]) if pk else ""
+    return dataset if dataset and dataset != request.path else reverse("home")

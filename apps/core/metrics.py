@@ -5,6 +5,9 @@ label, and neither the query itself, nor the same image and box, nor the same se
 out of every mean and counted. mAP@R and R-precision follow Musgrave et al., "A Metric Learning Reality Check", 2020.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 LABELS = {
     "cmc": "CMC@{k}",
     "precision": "Precision@{k}",
@@ -19,23 +22,54 @@ LABELS = {
 }
 DEFINITIONS = {
     "cmc": "The share of queries with a sample of the same label {among}.",
-    "precision": "Of the first {k} neighbours, the share with the query's label, divided by min({k}, R, gallery size); "
+    "precision": "Hits among the first {k}, divided by {k} or by the number of relevant samples if that is smaller; "
     "the mean over queries.",
-    "recall": "Of all R relevant gallery samples, the share found among the first {k}; the mean over queries.",
-    "map": "The mean, over hits among the first {k}, of the precision at each hit's rank, divided by min({k}, R); "
-    "then the mean over queries.",
+    "recall": "Hits among the first {k}, divided by the number of relevant samples; the mean over queries.",
+    "map": "The precision at the rank of each hit among the first {k}, added up and divided by {k} or by the number of "
+    "relevant samples if that is smaller; the mean over queries.",
     "map_hits": "As mAP@{k}, but divided by the number of hits found: only for comparison with tables that do so.",
-    "r_precision": "Precision among the first R neighbours, where R is how many relevant samples the query has; "
-    "the mean over queries.",
+    "r_precision": "Hits among the first R neighbours, divided by R, where R is how many relevant samples the query "
+    "has; the mean over queries.",
     "mrr": "One divided by the rank of the first hit, 0 without a hit; the mean over queries.",
     "loss": "What the training makes small: the mean over the batches since the last point.",
     "lr": "The step size of the optimizer.",
     "images_per_second": "How many images the training takes in each second.",
 }
+AT_ONE = {
+    "precision": "Whether the nearest neighbour is a hit, as CMC@1; the mean over queries.",
+    "recall": "1 divided by the number of relevant samples where the nearest neighbour is a hit, else 0; "
+    "the mean over queries.",
+    "map": "Whether the nearest neighbour is a hit, as CMC@1; the mean over queries.",
+}
 MAP_AT_R = (
-    "The mean over the first R ranks of the precision at each hit's rank, divided by R, where R is how many relevant "
-    "samples the query has; then the mean over queries (Musgrave et al. 2020)."
+    "The precision at the rank of each hit among the first R, added up and divided by R, where R is how many relevant "
+    "samples the query has; the mean over queries (Musgrave et al. 2020)."
 )
+
+
+@dataclass(frozen=True)
+class QueryCounts:
+    """How many queries there were, and over how many of them the means are; `measured` None: not known (yet)."""
+
+    queries: int
+    measured: int | None
+
+    def __str__(self) -> str:
+        """For a column of figures: "190 of 193", or "193"."""
+        if self.measured is None or self.measured == self.queries:
+            return f"{self.queries:,}"
+        return f"{self.measured:,} of {self.queries:,}"
+
+    @property
+    def words(self) -> str:
+        """For a sentence: "190 of 193 queries"."""
+        return f"{self} quer{'y' if self.queries == 1 else 'ies'}"
+
+
+def query_counts(counts: Mapping[str, int]) -> QueryCounts:
+    """Of the counts of a report, or of a snapshot, which does not know how many have a match in the gallery."""
+    queries, left_out = counts.get("queries", 0), counts.get("queries_without_match")
+    return QueryCounts(queries, None if left_out is None else queries - left_out)
 
 
 def label(name: str) -> str:
@@ -52,7 +86,8 @@ def definition(name: str) -> str:
     kind, _, k = name.partition("@")
     if (kind, k) == ("map", "r"):
         return MAP_AT_R
-    pattern = DEFINITIONS.get(kind)
+    pattern = AT_ONE.get(kind) if k == "1" else None
+    pattern = pattern or DEFINITIONS.get(kind)
     if pattern is None or ("{k}" in LABELS[kind]) != bool(k):
         return ""
     among = "as the nearest neighbour" if k == "1" else f"among the first {k} neighbours"

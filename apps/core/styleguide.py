@@ -49,9 +49,9 @@ CURL = """curl http://127.0.0.1:8000/api/v1/search \\
 
 @dataclass(frozen=True)
 class Sample:
-    """What the tile reads of a `datasets.Sample`."""
+    """What the tile reads of a `datasets.Sample`. Its key is no number, so that no page has a link to it."""
 
-    pk: int
+    pk: str
     label: str | None
     picture: str
     split: str = "validation"
@@ -72,9 +72,9 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Job:
-    """What the job bar reads of a `jobs.Job`. Its number stands for no job: the bar's poll finds nothing."""
+    """What the job bar reads of a `jobs.Job`. Its key stands for no job, and no link or button leads to one."""
 
-    pk: int
+    pk: int | str
     title: str
     state: str
     progress_done: int = 0
@@ -118,7 +118,7 @@ def samples() -> list[Sample]:
         ("green bottle", "bottle-2", "train", False, False),
         (None, "lamp-1", "", False, False),
     ]
-    return [Sample(i, *row) for i, row in enumerate(rows, start=1)]
+    return [Sample(f"example-{i}", *row) for i, row in enumerate(rows, start=1)]
 
 
 def neighbours(shown: list[Sample], *, judged: bool) -> list[Neighbour]:
@@ -130,22 +130,38 @@ def jobs() -> list[Job]:
     now = timezone.now()
     began = now - timedelta(seconds=96)
     return [
-        Job(1, "Train triplet-resnet18 on grocery", "queued", position=2),
-        Job(2, "Import grocery.zip", "running", 1840, 2936, "files", "Decoding and hashing", started_at=began),
+        Job("example-1", "Train triplet-resnet18 on grocery", "queued", position=2),
         Job(
-            3, "Train arcface-resnet18 on grocery", "running", stage="Loading the weights", started_at=began, attempt=2
+            "example-2", "Import grocery.zip", "running", 1840, 2936, "files", "Decoding and hashing", started_at=began
         ),
-        Job(4, "Embed grocery with mugs v3", "running", 512, 2936, "samples", cancel_requested=True, started_at=began),
-        Job(5, "Evaluate run 12", "succeeded", started_at=began, finished_at=now),
         Job(
-            6,
+            "example-3",
+            "Train arcface-resnet18 on grocery",
+            "running",
+            stage="Loading the weights",
+            started_at=began,
+            attempt=2,
+        ),
+        Job(
+            "example-4",
+            "Embed grocery with mugs v3",
+            "running",
+            512,
+            2936,
+            "samples",
+            cancel_requested=True,
+            started_at=began,
+        ),
+        Job("example-5", "Evaluate run 12", "succeeded", started_at=began, finished_at=now),
+        Job(
+            "example-6",
             "Train vit on omniglot",
             "failed",
             error="The process ended three times without an answer; the last time the kernel killed it for memory.",
             started_at=began,
             finished_at=now,
         ),
-        Job(7, "Index mugs v2", "cancelled", started_at=began, finished_at=now),
+        Job("example-7", "Index mugs v2", "cancelled", started_at=began, finished_at=now),
     ]
 
 

@@ -13,6 +13,7 @@ WORST = 10
 HEADLINES = ("cmc@1", "map@r", "precision@5")
 CATEGORY_METRICS = ("cmc@1", "precision@5", "map@r")
 CATEGORY_SORTS = ("name", "queries", *CATEGORY_METRICS)
+FEW_QUERIES, FEW_LABELS = 100, 20  # below these, a few photos more or less move the figures
 NO_LABEL = "no label"
 NOT_KEPT = "label not kept"  # by a report from before labels were, whose manifest is gone
 
@@ -77,6 +78,13 @@ def worst_queries(*, evaluation: Evaluation, count: int = WORST) -> list[WorstQu
 def _shown(sample: Sample | None, label: str) -> dict[str, Any]:
     now = "" if sample is None else sample.label.name if sample.label else NO_LABEL
     return {"sample": sample, "label": label or NOT_KEPT, "now": "" if now == label else now}
+
+
+def labels_measured(evaluation: Evaluation) -> int | None:
+    """How many labels the measured queries have, as the snapshot names them; None where the names were not kept."""
+    measured = evaluation.queries.filter(average_precision__isnull=False)
+    names = set(measured.order_by().values_list("label", flat=True).distinct())
+    return None if "" in names else len(names)
 
 
 def worst_results(evaluation: Evaluation) -> QuerySet[QueryResult]:

@@ -9,6 +9,7 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_GET
 
 from apps.accounts.models import User
+from apps.core.metrics import query_counts
 from apps.datasets.models import Dataset
 from apps.reports import selectors
 from apps.reports.models import Evaluation
@@ -27,6 +28,8 @@ def report_list(request: HttpRequest) -> HttpResponse:
     reports = list((rows.filter(pk__lt=before) if before else rows)[: PAGE_SIZE + 1])
     has_more, reports = len(reports) > PAGE_SIZE, reports[:PAGE_SIZE]
     keep = {"dataset": dataset.pk} if dataset else {}
+    for report in reports:
+        report.query_counts = query_counts(report.counts)  # type: ignore[attr-defined]
     context = {
         "reports": reports,
         "dataset": dataset,
@@ -43,6 +46,8 @@ def report_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One report. `?sort=` orders the categories (a name of selectors.CATEGORY_SORTS, `-` in front for falling)."""
     report = get_object_or_404(selectors.report_list(user=_user(request)), pk=pk)
     sort = request.GET.get("sort", "name")
+    counts, labels = query_counts(report.counts), selectors.labels_measured(report)
+    measured = counts.queries if counts.measured is None else counts.measured
     context = {
         "report": report,
         "run": report.run,
@@ -50,11 +55,14 @@ def report_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "tab": "runs",
         "headlines": figure_rows(report.overall, report.untrained, selectors.HEADLINES),
         "figures": figure_rows(report.overall, report.untrained),
-        "measured": report.counts.get("queries", 0) - report.counts.get("queries_without_match", 0),
+        "measured": measured,
+        "labels": labels,
+        "few": 0 < measured < selectors.FEW_QUERIES or 0 < (labels or 0) < selectors.FEW_LABELS,
         "deleted": selectors.deleted_count(report),
         "worst": selectors.worst_queries(evaluation=report),
         **_category_context(report, sort),
         "breadcrumbs": [
+            ("Datasets", reverse("datasets:list")),
             (report.run.dataset.name, reverse("datasets:detail", args=[report.run.dataset_id])),
             (report.run.name, reverse("training:detail", args=[report.run_id])),
         ],

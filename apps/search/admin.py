@@ -1,27 +1,14 @@
 """Embedding sets and indexes in the admin, to look at: jobs make them, and files belong to them."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
+from apps.core.admin import ReadOnlyAdmin
 from apps.search.models import EmbeddingSet, Index
-
-
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(EmbeddingSet)
 class EmbeddingSetAdmin(ReadOnlyAdmin):
-    list_display = ["pk", "version", "snapshot", "count", "dimension", "space", "created_at"]
+    list_display = ["id", "version", "snapshot", "count", "dimension", "space", "created_at"]
     list_filter = ["version__model__dataset"]
     list_select_related = ["version__model", "snapshot__dataset"]
     search_fields = ["space", "sha256", "version__model__name"]
@@ -31,7 +18,7 @@ class EmbeddingSetAdmin(ReadOnlyAdmin):
 
 @admin.register(Index)
 class IndexAdmin(ReadOnlyAdmin):
-    list_display = ["pk", "version", "dataset", "kind", "count", "is_active", "created_at"]
+    list_display = ["id", "version", "dataset", "kind", "count", "is_active", "created_at"]
     list_filter = ["is_active", "kind", "dataset"]
     list_select_related = ["version__model", "dataset", "embedding_set"]
     search_fields = ["sha256", "version__model__name", "dataset__name"]

@@ -8,6 +8,7 @@ from apps.core.errors import BadInput
 
 IMAGE_BYTES_MAX = 20 * 2**20
 KS = (12, 24, 48, 96)
+KS_WORDS = "12, 24, 48 or 96"
 Box = tuple[int, int, int, int]
 
 
@@ -17,7 +18,12 @@ class SearchForm(forms.Form):
     sample = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     image = forms.FileField(required=False)
     category = forms.CharField(required=False, max_length=200, strip=False)
-    k = forms.TypedChoiceField(required=False, coerce=int, choices=[(k, k) for k in KS])
+    k = forms.TypedChoiceField(
+        required=False,
+        coerce=int,
+        choices=[(k, k) for k in KS],
+        error_messages={"invalid_choice": f"How many are shown (k) is %(value)s; it may be {KS_WORDS}."},
+    )
     group = forms.BooleanField(required=False)
     x1 = forms.IntegerField(required=False, min_value=0)
     y1 = forms.IntegerField(required=False, min_value=0)
@@ -44,4 +50,4 @@ def search_parse(form: SearchForm) -> dict[str, Any]:
         return form.cleaned_data
     field, errors = next(iter(form.errors.items()))
     words = str(errors[0])
-    raise BadInput(words if field == "__all__" else f"{field}: {words}", remedy="Correct it and search again.")
+    raise BadInput(words if field in ("__all__", "k") else f"{field}: {words}", remedy="Correct it and search again.")

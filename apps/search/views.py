@@ -14,11 +14,12 @@ from apps.accounts.models import User
 from apps.core.errors import BadInput, KindredError
 from apps.datasets.models import Dataset, Sample, Snapshot
 from apps.datasets.selectors.datasets import dataset_photos, datasets_list
+from apps.datasets.selectors.members import managers_named
 from apps.search import client, selectors, services
 from apps.search.forms import KS, SearchForm, search_parse
 from apps.search.models import Index
 from apps.zoo.models import ModelVersion
-from apps.zoo.selectors import champion_of, champions_of, index_job_of
+from apps.zoo.selectors import can_manage, champion_of, champions_of, index_job_of
 
 
 @require_GET
@@ -36,15 +37,14 @@ def home(request: HttpRequest) -> HttpResponse:
 def page(request: HttpRequest, pk: int) -> HttpResponse:
     """The page. `?sample=` searches by a sample at once; its filters are in the address."""
     dataset = _dataset(request, pk)
-    context = _page_context(dataset)
+    context = _page_context(request, dataset)
     status = 200
     if "sample" not in request.GET and context["index"] is not None:
         context["starters"] = dataset_photos(dataset=dataset)
     elif context["index"] is not None:
-        form = SearchForm(request.GET)
-        values = search_parse(form)
-        context |= {"sample": _sample(dataset, values["sample"]), "values": values}
         try:
+            values = search_parse(SearchForm(request.GET))
+            context |= {"sample": _sample(dataset, values["sample"]), "values": values}
             context |= _results(dataset, context["version"], context["index"], values)
         except KindredError as error:  # the page around it still helps
             context["error"], status = error, error.status
@@ -61,7 +61,7 @@ def query(request: HttpRequest, pk: int) -> HttpResponse:
         if is_fragment:  # a filter changed before there was a photo
             return HttpResponse(status=204)
         raise BadInput("There is no photo to search with.", remedy="Drop, paste or choose one.")
-    context = _page_context(dataset)
+    context = _page_context(request, dataset)
     if context["index"] is None:
         raise BadInput(
             f"{dataset} cannot be searched yet.", remedy="Train a model, publish it, and wait for its search index."
@@ -89,23 +89,31 @@ def index_build(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(target)
 
 
-def _page_context(dataset: Dataset) -> dict[str, Any]:
+def _page_context(request: HttpRequest, dataset: Dataset) -> dict[str, Any]:
     """What the page shows before any query: what it would search with, or what is missing."""
     version = champion_of(dataset)
     index = selectors.active_index(version) if version is not None else None
     job = index_job_of(version) if version is not None and index is None else None
+    manages = index is not None or can_manage(user=_user(request), dataset=dataset)  # asked only where it is offered
     return {
         "dataset": dataset,
         "tab": "search",
         "version": version,
         "index": index,
         "index_job": job,
+        "may_build": manages,
+        "whom": "" if manages else _whom(dataset),
         "categories": selectors.categories_of(dataset) if index is not None else [],
         "ks": KS,
         "train_url": f"{reverse('training:new')}?dataset={dataset.pk}",
         "values": {"k": KS[0], "category": "", "group": False},
         "breadcrumbs": [("Search", reverse("search:home")), (dataset.name, "")],
     }
+
+
+def _whom(dataset: Dataset) -> str:
+    names = managers_named(dataset=dataset)
+    return f" Ask one: {names}." if names else " Ask an administrator of this site."
 
 
 def _results(dataset: Dataset, version: ModelVersion, index: Index, values: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 The complete recipe travels with it as text, and so does the one that the page was drawn from (`base`). Whatever
 differs from it is what the person changed, knob or text, with or without JavaScript. The size of a batch is the
 preset's, or the nearest that the train split can fill, until the person changes it (`own`: the knobs so changed).
+
+A recipe taken over from a run may have begun at no preset that is offered; then none is chosen until the person does.
 """
 
 from collections.abc import Collection, Iterable
@@ -25,7 +27,9 @@ KNOBS = ("steps", "size", "arch", "dimension", "loss", "lr", "labels", "instance
 class RunForm(forms.Form):
     name = forms.CharField(max_length=120, required=False, help_text="Empty: the dataset and the preset.")
     snapshot = forms.ChoiceField(help_text="What is trained on: a frozen copy of the table.")
-    preset = forms.ChoiceField(choices=[(name, name) for name in SHOWN_PRESETS], widget=forms.RadioSelect)
+    preset = forms.ChoiceField(
+        choices=[(name, name) for name in SHOWN_PRESETS], widget=forms.RadioSelect, required=False
+    )
     steps = forms.IntegerField(min_value=1, max_value=10_000_000, help_text="Batches to train on.")
     size = forms.IntegerField(min_value=16, max_value=1024, label="Photo size", help_text="Side in pixels, 16 to 1024.")
     arch = forms.ChoiceField(choices=recipes.ARCHES, label="Network")
@@ -86,6 +90,11 @@ class RunForm(forms.Form):
         hidden = {"base": text, "base_preset": preset, "own": " ".join(sorted(own))}
         return {**recipes.knobs_of(recipe), "preset": preset, "recipe": text, **hidden}
 
+    @property
+    def began_at(self) -> str:
+        """The preset that was chosen, else the one that the shown recipe began at; once `is_valid`."""
+        return str(self.cleaned_data["preset"] or self.cleaned_data["base_preset"])
+
     def show_notes(self, notes: Iterable[Note]) -> None:
         """Says beside a field why it does not hold what the preset has."""
         for note in notes:
@@ -106,16 +115,16 @@ class RunForm(forms.Form):
         """The recipe that the changes against `base` add up to: the text first, else the preset, then the knobs."""
         base = recipes.recipe_parse(data["base"])
         before = recipes.knobs_of(base)
-        start, own = base, set(data["own"].split())
+        start, own, preset = base, set(data["own"].split()), data["preset"]
         if same_text(data["recipe"]) != same_text(data["base"]):
             start = recipes.recipe_parse(data["recipe"])
             own |= {name for name, value in recipes.knobs_of(start).items() if value != before[name]}
-        elif data["preset"] != data["base_preset"]:
-            start, own = PRESETS[data["preset"]], set()
+        elif preset and preset != data["base_preset"]:
+            start, own = PRESETS[preset], set()
         changes = {name: data[name] for name in KNOBS if data[name] is not None and data[name] != before[name]}
         self.own_knobs = frozenset((own | changes.keys()) & set(recipes.BATCH_KNOBS))
         asked = recipes.knobs_apply(start, changes) if changes else start
-        fitted, self.notes = recipes.batch_fit(asked, data["preset"], self.facts, own=self.own_knobs)
+        fitted, self.notes = recipes.batch_fit(asked, preset or data["base_preset"], self.facts, own=self.own_knobs)
         return fitted
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from mlcore.config import PRESETS, ArcFace, BalancedSampler, Recipe, ShuffleSampler, Triplet
 from mlcore.table import Note, TrainFacts, recipe_fit
@@ -60,13 +61,32 @@ def recipe_validate(data: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        raise RecipeError(
-            [problem(".".join(map(str, fault["loc"])), f"{fault['msg']}.") for fault in error.errors()]
-        ) from None
+        raise RecipeError([fault_problem(fault) for fault in error.errors()]) from None
 
 
-def problem(column: str, message: str) -> dict[str, str]:
-    return {"column": column, "message": message, "remedy": "", "severity": "error"}
+def fault_problem(fault: ErrorDetails) -> dict[str, str]:
+    """One of pydantic's errors in the site's words, with what to write instead where that is known."""
+    column, context = ".".join(map(str, fault["loc"])), fault.get("ctx", {})
+    match fault["type"]:
+        case "union_tag_invalid":
+            kinds = str(context["expected_tags"]).replace("'", "")
+            return problem(column, f"There is no kind {context['tag']!r} of it.", f"Choose one of: {kinds}.")
+        case "union_tag_not_found":
+            return problem(column, "Its kind is missing.", "Add a line `kind:` to it; a preset's recipe shows how.")
+        case "literal_error":
+            choices = str(context["expected"]).replace("'", "")
+            return problem(
+                column, f"{str(fault['input'])[:80]!r} is none of its choices.", f"Choose one of: {choices}."
+            )
+        case "extra_forbidden":
+            return problem(column, "There is no setting of this name here.", "Correct the name, or take the line out.")
+        case _:
+            message = fault["msg"].replace("Input should be", "It should be").removeprefix("Value error, ")
+            return problem(column, f"{message}.")
+
+
+def problem(column: str, message: str, remedy: str = "") -> dict[str, str]:
+    return {"column": column, "message": message, "remedy": remedy, "severity": "error"}
 
 
 def knobs_of(recipe: Recipe) -> dict[str, Any]:
@@ -124,9 +144,20 @@ def knobs_apply(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
     return recipe_validate(data)
 
 
+def own_knobs(recipe: Recipe, preset: str, facts: TrainFacts) -> set[str]:
+    """Which of the `BATCH_KNOBS` are not what the preset has on these train rows; without a preset, all of them."""
+    if preset not in PRESETS:
+        return set(BATCH_KNOBS)
+    fitted = knobs_of(recipe_fit(PRESETS[preset], facts)[0])
+    return {name for name in BATCH_KNOBS if knobs_of(recipe)[name] != fitted[name]}
+
+
 def batch_fit(recipe: Recipe, preset: str, facts: TrainFacts, *, own: Collection[str]) -> tuple[Recipe, list[Note]]:
-    """The recipe with the preset's batches as large as the train rows can fill; the `BATCH_KNOBS` in `own` stay."""
-    if not isinstance(recipe.sampler, BalancedSampler):
+    """The recipe with the preset's batches as large as the train rows can fill; the `BATCH_KNOBS` in `own` stay.
+
+    A recipe that began at no preset stays as it is.
+    """
+    if preset not in PRESETS or not isinstance(recipe.sampler, BalancedSampler):
         return recipe, []
     wanted = knobs_of(PRESETS[preset])
     changes = {name: wanted[name] for name in BATCH_KNOBS if name not in own and wanted[name] is not None}

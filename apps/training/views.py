@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts.models import Role, User
 from apps.core.errors import BadInput
+from apps.core.metrics import query_counts
 from apps.datasets.models import Dataset, Snapshot
 from apps.datasets.selectors.datasets import role_require
 from apps.datasets.selectors.snapshots import manifest_read, snapshot_frame
@@ -22,7 +23,7 @@ from apps.training import recipes, selectors, services
 from apps.training.forms import NOW, PublishForm, RunForm
 from apps.training.models import Run
 from mlcore.config import PRESETS, Recipe
-from mlcore.table import recipe_fit, train_facts
+from mlcore.table import Note, recipe_fit, train_facts
 
 PAGE_SIZE = 50
 DEFAULT_PRESET = "standard"
@@ -55,26 +56,32 @@ def run_list(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def run_new(request: HttpRequest) -> HttpResponse:
-    """Chooses snapshot and recipe, shows the preflight; POST starts the run."""
+    """Chooses snapshot and recipe, shows the preflight; POST starts the run. `?run=` begins at that run's recipe."""
     user = _user(request)
-    dataset = _dataset_asked(request)
+    again = _run_asked(request)
+    dataset = again.dataset if again else _dataset_asked(request)
     if dataset is None:
         return _dataset_choose(request)
     role_require(user=user, dataset=dataset, role=Role.MANAGER)
     if request.method == "POST":
         return _start(request, dataset)
-    snapshot = _snapshot_asked(dataset, request.GET.get("snapshot", NOW))
+    snapshot = again.snapshot if again else _snapshot_asked(dataset, request.GET.get("snapshot", NOW))
     manifest = _manifest(dataset, snapshot)
     if manifest.empty:
         return render(request, "training/new.html", {"dataset": dataset, "tab": "runs", "is_empty": True})
     facts = train_facts(manifest)
     asked = request.GET.get("preset", "")
-    preset = asked if asked in selectors.SHOWN_PRESETS else DEFAULT_PRESET
-    recipe, notes = recipe_fit(PRESETS[preset], facts)
-    initial = RunForm.initial_for(recipe, preset)
+    notes: list[Note] = []
+    if again:
+        recipe, preset = Recipe.model_validate(again.recipe), again.preset
+        initial = RunForm.initial_for(recipe, preset, recipes.own_knobs(recipe, preset, facts))
+    else:
+        preset = asked if asked in selectors.SHOWN_PRESETS else DEFAULT_PRESET
+        recipe, notes = recipe_fit(PRESETS[preset], facts)
+        initial = RunForm.initial_for(recipe, preset)
     form = RunForm(dataset, snapshot, facts, initial={**initial, "snapshot": snapshot.pk if snapshot else NOW})
     form.show_notes(notes)
-    return render(request, "training/new.html", _new_context(form, manifest, recipe))
+    return render(request, "training/new.html", {**_new_context(form, manifest, recipe), "again": again})
 
 
 @require_POST
@@ -90,7 +97,7 @@ def run_preview(request: HttpRequest) -> HttpResponse:
     form = RunForm(dataset, snapshot, facts, request.POST)
     if form.is_valid() and form.resolved is not None:
         keep = {name: form.cleaned_data[name] for name in ("name", "snapshot")}
-        initial = RunForm.initial_for(form.resolved, form.cleaned_data["preset"], form.own_knobs)
+        initial = RunForm.initial_for(form.resolved, form.began_at, form.own_knobs)
         fresh = RunForm(dataset, snapshot, facts, initial={**initial, **keep})
         fresh.show_notes(form.notes)
         return render(request, "training/_form.html", _new_context(fresh, manifest, form.resolved))
@@ -104,10 +111,8 @@ def run_detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         **_live_context(request, run),
         "recipe_text": recipes.recipe_text(Recipe.model_validate(run.recipe)),
-        "breadcrumbs": [
-            (run.dataset.name, reverse("datasets:detail", args=[run.dataset_id])),
-            ("Runs", f"{reverse('training:list')}?dataset={run.dataset_id}"),
-        ],
+        "published": selectors.published(run),
+        "breadcrumbs": _breadcrumbs(run.dataset),
         "job_page": request.path,
     }
     return render(request, "training/detail.html", context)
@@ -121,13 +126,16 @@ def run_live(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_GET
 def run_points(request: HttpRequest, pk: int) -> JsonResponse:
-    """The curves of `?chart=` (one of selectors.CHARTS) for `<line-chart>`; `live` says whether more will come."""
+    """The curves of `?chart=` (one of selectors.CHARTS) for `<line-chart>`, and the steps of the whole training.
+
+    `live` says whether more will come.
+    """
     run = _run(request, pk)
     chart = request.GET.get("chart", "loss")
     if chart not in selectors.CHARTS:
         raise Http404
     series = selectors.chart_series(run=run, chart=chart)
-    return JsonResponse({"live": not run.job.is_final, "series": series})
+    return JsonResponse({"live": not run.job.is_final, "steps": run.recipe["steps"], "series": series})
 
 
 @require_POST
@@ -155,7 +163,7 @@ def _start(request: HttpRequest, dataset: Dataset) -> HttpResponse:
     try:
         run = services.run_create(
             snapshot=snapshot or snapshot_create(dataset=dataset, user=user),
-            preset=form.cleaned_data["preset"],
+            preset=form.began_at if form.began_at in PRESETS else services.CUSTOM,
             recipe=recipe,
             name=form.cleaned_data["name"],
             user=user,
@@ -173,33 +181,28 @@ def _manifest(dataset: Dataset, snapshot: Snapshot | None) -> pd.DataFrame:
 
 def _new_context(form: RunForm, manifest: pd.DataFrame, recipe: Recipe | None) -> dict[str, Any]:
     """What the page of a new run shows; without a recipe (it has faults) there is no preflight."""
-    dataset = form.dataset
+    dataset, place = form.dataset, selectors.training_place()
+    splits = manifest["split"].value_counts()
+    train, validation = (int(splits.get(name, 0)) for name in ("train", "validation"))
     context: dict[str, Any] = {
         "form": form,
         "dataset": dataset,
         "tab": "runs",
-        "cards": selectors.preset_cards(form.facts),
-        "breadcrumbs": [
-            (dataset.name, reverse("datasets:detail", args=[dataset.pk])),
-            ("Runs", f"{reverse('training:list')}?dataset={dataset.pk}"),
-        ],
+        "cards": selectors.preset_cards(form.facts, train, place.cores),
+        "place": place.words,
+        "breadcrumbs": _breadcrumbs(dataset),
         "new_url": f"{reverse('training:new')}?dataset={dataset.pk}",
         "preview_url": f"{reverse('training:preview')}?dataset={dataset.pk}",
     }
     if recipe is None:
         return context
     problems = services.preflight(manifest, recipe)
-    splits = manifest["split"].value_counts()
     return context | {
-        "preflight": [problem.as_dict() for problem in problems],
+        "preflight": selectors.problem_rows(dataset=dataset, problems=problems),
         "blocked": any(problem.severity == "error" for problem in problems),
-        "images": selectors.recipe_images(recipe),
-        "seconds": selectors.recipe_seconds(recipe),
-        "facts": {
-            "train": int(splits.get("train", 0)),
-            "validation": int(splits.get("validation", 0)),
-            "labels": form.facts.labels,
-        },
+        "passes": selectors.recipe_passes(recipe, train),
+        "seconds": selectors.recipe_seconds(recipe, place.cores),
+        "facts": {"train": train, "validation": validation, "labels": form.facts.labels},
     }
 
 
@@ -209,6 +212,8 @@ def _live_context(request: HttpRequest, run: Run) -> dict[str, Any]:
     waiting = evaluation_job is not None and not evaluation_job.is_final
     positions_attach([job for job in (run.job, evaluation_job) if job])
     can_publish = bool(run.folder_key) and run.job.is_final and run.model_version is None
+    user = _user(request)
+    manages = user.is_superuser or run.dataset_id in user.managed_dataset_ids
     return {
         "run": run,
         "job": run.job,
@@ -220,8 +225,9 @@ def _live_context(request: HttpRequest, run: Run) -> dict[str, Any]:
         "live": not run.job.is_final or waiting,
         "log_end": "\n".join(run.job.log_tail.splitlines()[-LOG_LINES:]),
         "succeeded": run.job.state == Job.State.SUCCEEDED,
-        "may_publish": can_publish
-        and Dataset.objects.for_user(_user(request), Role.MANAGER).filter(pk=run.dataset_id).exists(),
+        "counts": query_counts(evaluation.counts if evaluation else run.snapshot.counts),
+        "may_publish": can_publish and manages,
+        "again_url": f"{reverse('training:new')}?run={run.pk}" if manages and run.job.is_final else "",
         "publish_form": PublishForm(initial={"model_name": run.dataset.name}) if can_publish else None,
     }
 
@@ -240,6 +246,20 @@ def _dataset_asked(request: HttpRequest) -> Dataset | None:
     if not asked:
         return None
     return get_object_or_404(Dataset.objects.for_user(_user(request)), pk=_number(asked))
+
+
+def _run_asked(request: HttpRequest) -> Run | None:
+    """The run that `?run=` names. Raises Http404 for one that this person may not see."""
+    asked = request.GET.get("run", "")
+    return _run(request, _number(asked)) if asked else None
+
+
+def _breadcrumbs(dataset: Dataset) -> list[tuple[str, str]]:
+    return [
+        ("Datasets", reverse("datasets:list")),
+        (dataset.name, reverse("datasets:detail", args=[dataset.pk])),
+        ("Runs", f"{reverse('training:list')}?dataset={dataset.pk}"),
+    ]
 
 
 def _snapshot_asked(dataset: Dataset, asked: str) -> Snapshot | None:

@@ -7,14 +7,16 @@ from django.contrib import admin, messages
 from django.db.models import Count, Prefetch, QuerySet
 from django.db.models import Model as Row
 from django.http import HttpRequest
-from django.template.defaultfilters import filesizeformat
 from django.urls import NoReverseMatch, reverse
+from django.utils.formats import localize
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 
 from apps.accounts.models import User
 from apps.core import metrics
 from apps.core.errors import KindredError
+from apps.core.templatetags.kindred import bytes_
 from apps.zoo import services
 from apps.zoo.models import Alias, AliasMove, Model, ModelVersion
 from apps.zoo.selectors import metric_rows, run_of
@@ -201,12 +203,12 @@ class ModelVersionAdmin(admin.ModelAdmin[ModelVersion]):
 
     @admin.display(ordering="size_bytes")
     def size(self, version: ModelVersion) -> str:
-        return filesizeformat(version.size_bytes)
+        return bytes_(version.size_bytes)
 
     @admin.display(description="made", ordering="created_at")
     def made(self, version: ModelVersion) -> str:
         who = f" by {version.created_by}" if version.created_by else ""
-        return f"{version.created_at:%Y-%m-%d %H:%M}{who}"
+        return f"{localize(localtime(version.created_at))}{who}"
 
     @admin.display(description="on the site")
     def version_page(self, version: ModelVersion) -> SafeString | str:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
-from django.db.models import Max, Prefetch, Q, QuerySet
+from django.db.models import IntegerField, Max, Prefetch, Q, QuerySet
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 
 from apps.accounts.models import Role, User
-from apps.core.metrics import LABELS
+from apps.core.metrics import LABELS, QueryCounts, query_counts
 from apps.datasets.models import Dataset, Snapshot
 from apps.datasets.selectors.datasets import role_in
 from apps.jobs.models import Job
@@ -19,6 +21,8 @@ from apps.zoo.models import Alias, AliasMove, Model, ModelVersion
 CHAMPION = "champion"
 HEADLINE = ("cmc@1", "precision@5", "map@r")
 HISTORY_SHOWN = 50
+# By relations, for reports are of a higher layer. All reports of a run leave out the same: they have one snapshot.
+LEFT_OUT = Max(Cast(KeyTextTransform("queries_without_match", "run__evaluations__counts"), IntegerField()))
 
 
 def champion_of(dataset: Dataset) -> ModelVersion | None:
@@ -52,14 +56,18 @@ class ModelCard:
         """The version whose figures stand for the model: the champion, else the newest."""
         return self.champion or (self.versions[0] if self.versions else None)
 
+    @property
+    def counts(self) -> QueryCounts | None:
+        return counts_of(self.shown) if self.shown else None
+
 
 def model_cards(*, user: User, dataset_id: int | None = None) -> list[ModelCard]:
     """The models that a person may see, by name, in a fixed number of queries."""
     models = Model.objects.for_user(user).select_related("dataset").order_by("name")
     if dataset_id is not None:
         models = models.filter(dataset_id=dataset_id)
-    versions = ModelVersion.objects.order_by("-number").select_related("snapshot").prefetch_related("aliases")
-    versions = versions.defer("config", "notes")
+    versions = ModelVersion.objects.annotate(left_out=LEFT_OUT).order_by("-number")
+    versions = versions.select_related("snapshot").prefetch_related("aliases").defer("config", "notes")
     return [_card(model) for model in models.prefetch_related(Prefetch("versions", versions))]
 
 
@@ -69,13 +77,29 @@ def _card(model: Model) -> ModelCard:
     return ModelCard(model, versions, champion)
 
 
-def versions_of(model: Model) -> QuerySet[ModelVersion]:
+def counts_of(version: ModelVersion) -> QueryCounts:
+    """How many queries a version's figures are over, as its run's report counted them.
+
+    One query for a version that does not bring `left_out` along.
+    """
+    left_out = (
+        version.left_out
+        if hasattr(version, "left_out")
+        else ModelVersion.objects.filter(pk=version.pk).aggregate(left_out=LEFT_OUT)["left_out"]
+    )
+    counts = {"queries": version.snapshot.counts.get("queries", 0)}
+    return query_counts(counts if left_out is None else counts | {"queries_without_match": left_out})
+
+
+def versions_of(model: Model) -> list[tuple[ModelVersion, QueryCounts]]:
     """A model's versions, newest first, with what its page shows."""
-    return (
-        model.versions.select_related("snapshot", "created_by", "run")
+    versions = (
+        model.versions.annotate(left_out=LEFT_OUT)
+        .select_related("snapshot", "created_by", "run")
         .prefetch_related("aliases", "indexes")
         .order_by("-number")
     )
+    return [(version, counts_of(version)) for version in versions]
 
 
 def aliases_of(model: Model) -> QuerySet[Alias]:

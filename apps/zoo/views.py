@@ -68,7 +68,7 @@ def version_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "aliases": aliases,
         "metrics": selectors.metric_rows(version.metrics, run.untrained_metrics if run is not None else {}),
         "headline": selectors.HEADLINE,
-        "queries_text": f"{version.snapshot.counts.get('queries', 0):,} queries",
+        "queries_text": selectors.counts_of(version).words,
         "config": selectors.config_rows(version.config),
         "index": index,
         "index_job": job if job is not None and (not job.is_final or job.state != "succeeded") else None,

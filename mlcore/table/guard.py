@@ -1,6 +1,7 @@
 """The split guard: what stands between a manifest and a training, found before any work. No torch."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -34,9 +35,21 @@ def check_extractor(recipe: Recipe) -> list[Problem]:
     return [Problem(0, "extractor", text, "Embed with it as it is, or choose a network, such as resnet18.")]
 
 
+@dataclass(frozen=True)
+class LabelProblem(Problem):
+    """A fault of some labels; `labels` are those that its message names."""
+
+    labels: tuple[str, ...] = ()
+
+
+def first(names: Collection[object]) -> tuple[str, ...]:
+    """As many as a message names."""
+    return tuple(str(name) for name, _ in zip(names, range(SHOWN), strict=False))
+
+
 def named(names: Collection[object]) -> str:
     """`a, b, c and 4 more`."""
-    shown = [str(name) for name, _ in zip(names, range(SHOWN), strict=False)]
+    shown = first(names)
     return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if len(names) > len(shown) else "")
 
 
@@ -54,23 +67,26 @@ def different_samples(rows: pd.DataFrame) -> pd.Series:
 def check_training_labels(train: pd.DataFrame, recipe: Recipe) -> list[Problem]:
     counts = different_samples(train)
     several, single = counts[counts >= 2], counts[counts == 1]
-    problems = []
+    problems: list[Problem] = []
     if len(several) < 2:
-        text = f"Training labels with two different samples or more: {listed(several.index)}"
+        who = f"Only 1 training label ({named(several.index)})" if len(several) else "No training label"
+        text = f"{who} has two different samples or more; a training needs at least 2 such labels."
         remedy = "Label more photos, or move labels from validation to train."
-        problems.append(Problem(0, "label", f"{text}; at least 2 are needed.", remedy))
+        problems.append(LabelProblem(0, "label", text, remedy, labels=first(several.index)))
     elif isinstance(recipe.sampler, BalancedSampler) and len(counts) < recipe.sampler.labels:
         text = f"The recipe puts {recipe.sampler.labels} labels into a batch; the train split has {len(counts)}."
         problems.append(Problem(0, "label", text, f"Set labels in a batch to {len(counts)} or fewer, or add labels."))
     elif len(several) < FEW_LABELS:
-        text = f"Training labels with two different samples or more: only {listed(several.index)}."
+        text = f"Only {len(several)} training labels have two different samples or more: {named(several.index)}."
         remedy = "Expect little of the model for other labels; some dozens are a good start."
-        problems.append(Problem(0, "label", text, remedy, "warning"))
+        problems.append(LabelProblem(0, "label", text, remedy, "warning", first(several.index)))
     if isinstance(recipe.sampler, BalancedSampler) and len(several) >= 2:
         problems += check_batch_samples(several, recipe.sampler.instances)
     if len(single):
-        text = f"Training labels with one sample, copies left out: {listed(single.index)}."
-        problems.append(Problem(0, "label", text, "They teach little; add photos of them.", "warning"))
+        who = "1 training label has" if len(single) == 1 else f"{len(single)} training labels have"
+        text = f"{who} one sample, copies left out: {named(single.index)}."
+        remedy = "One sample teaches little; add photos."
+        problems.append(LabelProblem(0, "label", text, remedy, "warning", first(single.index)))
     return problems
 
 
@@ -82,7 +98,7 @@ def check_batch_samples(counts: pd.Series, instances: int) -> list[Problem]:
     text = f"A batch takes {instances} samples of each label, and repeats photos of training labels that have fewer: "
     text += f"{listed(short.index)}."
     remedy = f"Set samples of each label to {max(2, int(short.min()))}, or add photos of them."
-    return [Problem(0, "label", text, remedy, "warning")]
+    return [LabelProblem(0, "label", text, remedy, "warning", first(short.index))]
 
 
 def check_validation(manifest: pd.DataFrame) -> list[Problem]:
@@ -102,11 +118,13 @@ def check_validation(manifest: pd.DataFrame) -> list[Problem]:
 
 
 def check_leaks(train: pd.DataFrame, validation: pd.DataFrame, shared_labels: Severity) -> list[Problem]:
-    problems = []
+    problems: list[Problem] = []
     both = sorted(set(train["label"]) & set(validation["label"]))
     if both:
-        text = f"Labels in both splits, which flatters the figures: {listed(both)}."
-        problems.append(Problem(0, "split", text, "Put all samples of a label into one split.", shared_labels))
+        alone = len(both) == 1
+        who, whose = ("1 label is", "its samples") if alone else (f"{len(both)} labels are", "all samples of each")
+        text = f"{who} in both splits, which flatters the figures: {named(both)}."
+        problems.append(LabelProblem(0, "split", text, f"Move {whose} to one split.", shared_labels, first(both)))
     copies = validation[validation["sha256"].isin(set(train["sha256"]))]
     if len(copies):
         text = f"Validation samples of files that train too: {listed(copies['path'])}."

@@ -1,5 +1,7 @@
 // <line-chart src="points.json" [data-live] [data-only="loss"] [data-height="220"] [aria-label="..."]>: curves by uPlot.
-// The JSON: {"series": [{"name": "cmc@1", "label": "CMC@1", "unit": "%", "points": [[step, value], ...]}, ...]}.
+// The JSON: {"steps": 390, "series": [{"name": "cmc@1", "label": "CMC@1", "unit": "%", "points": [[step, value], ...]}, ...]}.
+// steps (may be missing): where the axis ends, so that the charts of a run stand under each other. A series may name its
+// `decimals`.
 // data-only: names to draw, separated by spaces. While data-live is there, the points are fetched every 2 s (15 s in a
 // tab that nobody sees).
 
@@ -119,7 +121,7 @@ class LineChart extends HTMLElement {
     const unit = series.every((one) => one.unit === series[0].unit) ? (series[0].unit ?? "") : "";
     return {
       ...this.size(),
-      scales: { x: { time: false } },
+      scales: { x: { time: false, range: (_, low, high) => (this.points.steps ? [0, Math.max(this.points.steps, high ?? 0)] : [low, high]) } },
       cursor: { points: { size: 7 }, y: false },
       legend: { live: true },
       axes: [{ ...axis, size: 30, grid: { show: false } }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => figure(v, unit)) }],
@@ -133,7 +135,7 @@ class LineChart extends HTMLElement {
           points: { show: one.points.length < 40, size: 5 },
           value: (_, value) => {
             const shown = value ?? (this.plot?.cursor.idx == null ? this.newest(i + 1) : null);
-            return shown == null ? "–" : figure(shown, one.unit ?? "");
+            return shown == null ? "–" : figure(shown, one.unit ?? "", one.decimals);
           },
         })),
       ],
@@ -152,7 +154,8 @@ function resolve(host, name) {
   return colour;
 }
 
-function figure(value, unit) {
+function figure(value, unit, decimals) {
+  if (decimals != null) return `${Number(value.toFixed(decimals)).toLocaleString()}${unit && ` ${unit}`}`;
   if (unit === "%") return `${Number((100 * value).toFixed(1))} %`;
   const text = value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential(1) : Number(value.toPrecision(4)).toLocaleString();
   return unit ? `${text} ${unit}` : text;

@@ -106,6 +106,7 @@ class SearchView(APIView):
                 "hits": [
                     {
                         "sample": near.sample.pk,
+                        "path": near.sample.path,
                         "label": near.sample.label.name if near.sample.label else None,
                         "category": near.sample.category.name if near.sample.category else None,
                         "score": near.score,

@@ -109,7 +109,7 @@ def prepare(embedder: Embedder, data: bytes, box: Box | None, place: int | None)
         return embedder.preprocess.read(data, box)
     except ImageProblem as problem:
         words = str(problem)
-        raise Unusable(words if place is None else f"Image {place}: {words}", "Send another photo.") from None
+        raise Unusable(words if place is None else f"Image {place}: {words}") from None
 
 
 def vector_checked(request: SearchRequest, facts: VersionFacts) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """The main job, end to end, through the real queue: import, snapshot, train, evaluate, publish, index, one search.
 
 Run by `manage.py serve --demo` while the site's processes are up. A second time it trains again on the dataset as it is
-now, corrections included: nothing that people did is undone.
+now, corrections included: nothing that people did is undone. The run is then "Demo run 2", and so on; a version that an
+earlier demo run made of the very same snapshot and recipe is retired once the new one serves, unless an alias names it.
 """
 
 import time
@@ -16,15 +17,21 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 
 from apps.accounts.models import User
+from apps.core.metrics import query_counts
 from apps.datasets.models import Dataset, Sample
 from apps.datasets.services import dataset_create, import_create, snapshot_create
 from apps.jobs.models import Job
 from apps.reports.models import Evaluation
 from apps.search import client
+from apps.training.models import Run
 from apps.training.services import run_create, run_publish
+from apps.zoo.models import ModelVersion
+from apps.zoo.services import version_retire
 from kindred.demo import catalogue
 
 NAME = "Demo: pottery"
+RUN_NAME = "Demo run"
+PRESET = "demo"
 JOB_TIMEOUT_SECONDS = 600
 LEAST_GAIN = 0.1  # of CMC@1 over the untrained network
 
@@ -112,6 +119,25 @@ def import_photos(user: User, stopping: Event, figure: list[str]) -> Dataset:
     return dataset
 
 
+def run_name(dataset: Dataset, user: User) -> str:
+    """ "Demo run", then "Demo run 2", ..."""
+    earlier = Run.objects.filter(dataset=dataset, created_by=user, preset=PRESET).count()
+    return RUN_NAME if earlier == 0 else f"{RUN_NAME} {earlier + 1}"
+
+
+def retire_earlier(run: Run, user: User) -> int:
+    """Retires what earlier demo runs published of the same content and recipe; answers how many.
+
+    The same content is the same snapshot. What an alias names, people or programs use: it stays.
+    """
+    same = Run.objects.filter(dataset=run.dataset, created_by=user, snapshot=run.snapshot, recipe=run.recipe)
+    versions = ModelVersion.objects.filter(
+        run__in=same.exclude(pk=run.pk), state=ModelVersion.State.PUBLISHED, aliases=None
+    )
+    retired = [version_retire(version=version, user=user) for version in versions]
+    return len(retired)
+
+
 def main_job(write: Callable[[str], None], stopping: Event) -> bool:
     """Runs every stage and prints the table. Returns whether all of them succeeded.
 
@@ -130,7 +156,7 @@ def main_job(write: Callable[[str], None], stopping: Event) -> bool:
                 f"no. {snapshot.number}, {snapshot.counts['samples']} samples, {snapshot.counts['labels']} labels"
             )
         with table.stage("train") as figure:
-            run = run_create(snapshot=snapshot, preset="demo", recipe=None, name="Demo run", user=user)
+            run = run_create(snapshot=snapshot, preset=PRESET, recipe=None, name=run_name(dataset, user), user=user)
             wait_for(run.job, stopping)
             run.refresh_from_db()
             figure.append(f"{run.recipe['steps']} steps")
@@ -141,14 +167,18 @@ def main_job(write: Callable[[str], None], stopping: Event) -> bool:
                 raise StageFailed(f"The model has not learned: CMC@1 {report.untrained} -> {report.overall}.")
             figure.append(
                 f"CMC@1 {report.overall['cmc@1']:.3f} (untrained {report.untrained['cmc@1']:.3f}), "
-                f"{report.counts['queries']} queries"
+                f"{query_counts(report.counts).words}"
             )
         with table.stage("publish") as figure:
             version = run_publish(run=run, user=user)
             figure.append(f"{version}, space {version.space}")
         with table.stage("index") as figure:
             wait_for(Job.objects.filter(kind="index", payload__version=version.pk).latest("pk"), stopping)
-            figure.append(f"{version.indexes.get(is_active=True).embedding_set.count} embeddings")
+            retired = retire_earlier(run, user)
+            figure.append(
+                f"{version.indexes.get(is_active=True).embedding_set.count} embeddings"
+                + (f", {retired} earlier version{'s' if retired > 1 else ''} of the same retired" if retired else "")
+            )
         with table.stage("search") as figure:
             sample = Sample.objects.filter(dataset=dataset, split="validation", x_1=None).order_by("pk")[0]
             with default_storage.open(sample.image.key) as photo:

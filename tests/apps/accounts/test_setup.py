@@ -51,6 +51,27 @@ def test_a_bad_form_makes_nobody(client: Client, change: dict[str, str]) -> None
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({"password1": "short", "password2": "short"}, "password1"), ({"password2": "another"}, "password2")],
+)
+def test_what_is_wrong_stands_where_it_is_and_has_the_cursor(
+    client: Client, change: dict[str, str], field: str
+) -> None:
+    form = client.post(path(), FORM | change).context["form"]
+    assert list(form.errors) == [field]
+    assert [name for name in form.fields if "autofocus" in str(form[name])] == [field]
+
+
+@pytest.mark.django_db
+def test_a_used_or_wrong_link_leads_to_the_login(client: Client) -> None:
+    answer = client.get("/setup/x/")
+    assert answer.status_code == 404
+    assert "It has been used" in answer.text
+    assert 'href="/login/">Sign in</a>' in answer.text
+
+
+@pytest.mark.django_db
 def test_other_tokens_are_not_found(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     for token in ("x", signing.dumps("first administrator"), signing.dumps("first administrator", salt="other")):
         assert client.get(f"/setup/{token}/").status_code == 404

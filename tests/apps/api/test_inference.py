@@ -107,7 +107,8 @@ def test_how_a_version_is_named(api: Api, mine: World, settings: Any, tmp_path: 
         assert problem["remedy"]
     for unknown in ("", f"{name}:2", f"{name}@other", "other", f"{name}:{'9' * 100}"):
         status = 404 if unknown else 422
-        assert_problem(api.post("v1/embeddings", {"model": unknown, "input": "AAAA"}), status)
+        problem = assert_problem(api.post("v1/embeddings", {"model": unknown, "input": "AAAA"}), status)
+        assert not unknown or (f"model='{unknown[:100]}" in problem["detail"] and problem["remedy"])
     ModelVersion.objects.update(state=ModelVersion.State.RETIRED)
     assert_problem(api.post("v1/embeddings", {"model": name, "input": "AAAA"}), 422, "retired")
 
@@ -233,6 +234,7 @@ def check_search(version: ModelVersion, api: Api) -> None:
     assert (answer["model"], answer["space"], len(answer["hits"])) == ("Tiles:1", version.space, 3)
     first = answer["hits"][0]
     assert (first["sample"], first["label"], first["category"]) == (samples[3].pk, "L-1", "C-0")
+    assert first["path"] == samples[3].path
     assert first["score"] == pytest.approx(1, abs=1e-4)
     assert [hit["score"] for hit in answer["hits"]] == sorted((hit["score"] for hit in answer["hits"]), reverse=True)
 

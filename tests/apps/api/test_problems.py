@@ -68,3 +68,10 @@ def test_a_strangers_file_is_not_taken_in(db: None, settings: Any) -> None:
 def test_the_title_is_the_statuss_own_phrase(api: Api, mine: World, status: int, method: str, path: str) -> None:
     response = getattr(api.client, method)(f"/api/{path}")
     assert assert_problem(response, status)["title"] == HTTPStatus(status).phrase
+
+
+def test_what_cannot_be_parsed_says_what_to_send(api: Api, mine: World) -> None:
+    response = api.client.post("/api/v1/search", "{'model': 1,}", content_type="application/json")
+    assert "double quotes" in assert_problem(response, 400)["remedy"]
+    response = api.client.post("/api/v1/search", "model=1", content_type="text/plain")
+    assert "Content-Type" in assert_problem(response, 415)["remedy"]

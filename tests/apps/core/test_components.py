@@ -94,6 +94,17 @@ def test_the_style_guide_shows_every_component() -> None:
 
 
 @pytest.mark.django_db
+def test_the_style_guide_is_for_staff_and_leads_to_no_sample_or_job() -> None:
+    client = Client()
+    client.force_login(User.objects.create_user("ada"))
+    answer = client.get("/styleguide").text
+    assert ">Style guide</a>" not in answer
+    assert not re.search(r'"/(datasets|jobs)/[^"]', answer.replace('"/datasets/"', "").replace('"/jobs/"', ""))
+    User.objects.update(is_staff=True)
+    assert ">Style guide</a>" in client.get("/styleguide").text
+
+
+@pytest.mark.django_db
 def test_an_error_is_a_page_or_a_notice() -> None:
     client = Client()
     client.force_login(User.objects.create_user("ada"))

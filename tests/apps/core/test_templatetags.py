@@ -104,6 +104,29 @@ def test_every_metric_of_a_report_has_a_label_and_a_definition() -> None:
     assert "divided by R" in metrics.definition("map@r")
 
 
+def test_definitions_say_what_is_divided_by_what() -> None:
+    words = "Hits among the first 5, divided by 5 or by the number of relevant samples if that is smaller;"
+    assert metrics.definition("precision@5").startswith(words)
+    for name in ("cmc@1", "precision@1", "recall@1", "map@1"):
+        assert "first 1" not in metrics.definition(name), name
+        assert "nearest neighbour" in metrics.definition(name), name
+
+
+@pytest.mark.parametrize(
+    ("counts", "column", "words"),
+    [
+        ({"queries": 193, "queries_without_match": 3}, "190 of 193", "190 of 193 queries"),
+        ({"queries": 193, "queries_without_match": 0}, "193", "193 queries"),
+        ({"queries": 1193}, "1,193", "1,193 queries"),
+        ({"queries": 1}, "1", "1 query"),
+        ({}, "0", "0 queries"),
+    ],
+)
+def test_queries_are_counted_alike_everywhere(counts: dict[str, int], column: str, words: str) -> None:
+    assert str(metrics.query_counts(counts)) == column
+    assert metrics.query_counts(counts).words == words
+
+
 @pytest.mark.parametrize("name", ["", "cmc", "mrr@5", "my_own@3", "@"])
 def test_a_metric_nobody_knows_stays_as_it_is(name: str) -> None:
     assert metrics.label(name) == name

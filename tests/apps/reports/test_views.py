@@ -45,6 +45,28 @@ def test_the_page_shows_figures_counts_and_worst_queries(client: Client, report:
     assert reverse("datasets:sample", args=[report.queries.order_by("average_precision", "id")[0].sample_id]) in page
 
 
+def test_the_measured_are_counted_with_their_labels(client: Client, report: Evaluation) -> None:
+    counts = report.counts | {"queries_without_match": 3}
+    Evaluation.objects.update(counts=counts)
+    page = client.get(url(report)).content.decode()
+    assert "of 27 searches, for photos of 6 labels," in page
+    assert "27 queries of 6 labels" in page
+    assert "Few were measured: 27 queries of 6 labels." in page
+    assert "27 of 30" in client.get(reverse("reports:list")).content.decode()
+    QueryResult.objects.filter(pk=report.queries.latest("pk").pk).update(label="")  # of before labels were kept
+    assert "labels," not in client.get(url(report)).content.decode()
+
+
+def test_enough_that_was_measured_needs_no_caution(report: Evaluation) -> None:
+    assert (selectors.FEW_QUERIES, selectors.FEW_LABELS) == (100, 20)
+    names = iter(range(1000))
+    for result in report.queries.all():
+        QueryResult.objects.filter(pk=result.pk).update(label=f"label {next(names)}")
+    assert selectors.labels_measured(report) == 30
+    report.queries.filter(label="label 0").update(average_precision=None)
+    assert selectors.labels_measured(report) == 29
+
+
 def test_the_worst_come_first(report: Evaluation) -> None:
     worst = selectors.worst_queries(evaluation=report)
     values = [query.result.average_precision or 0.0 for query in worst]

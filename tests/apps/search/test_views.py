@@ -55,6 +55,29 @@ def test_without_a_champion_it_says_what_to_do(browser: Client, dataset: Dataset
     assert refused.status_code == 422
 
 
+def test_who_may_not_train_is_told_whom_to_ask(
+    client_for: ClientFor, dataset: Dataset, version: ModelVersion, other_user: User, user: User
+) -> None:
+    Membership.objects.create(user=other_user, dataset=dataset, role=Role.VIEWER)
+    viewer, address = client_for(other_user), reverse("search:page", args=[dataset.pk])
+    assert "Build it on the version" not in viewer.get(address).content.decode()
+    assert f"Ask one: {user.username}." in viewer.get(address).content.decode()
+    version.model.aliases.all().delete()
+    answer = viewer.get(address).content.decode()
+    assert reverse("training:new") not in answer
+    assert f"Ask one: {user.username}." in answer
+
+
+def test_a_number_that_is_not_offered_is_named_with_those_that_are(
+    browser: Client, indexed: ModelVersion, dataset: Dataset
+) -> None:
+    sample = Sample.objects.filter(dataset=dataset).earliest("pk")
+    answer = browser.get(reverse("search:page", args=[dataset.pk]), {"sample": sample.pk, "k": "500"})
+    assert answer.status_code == 422
+    assert "is 500; it may be 12, 24, 48 or 96." in answer.content.decode()
+    assert 'id="results"' in answer.content.decode()  # on the page itself
+
+
 def test_without_an_index_it_shows_the_job(browser: Client, version: ModelVersion, user: User) -> None:
     address = reverse("search:page", args=[version.model.dataset_id])
     assert "No search index yet" in browser.get(address).content.decode()

@@ -105,3 +105,21 @@ def test_metric_names_are_those_that_mlcore_measures() -> None:
 
     one = np.ones((1, 1), dtype=bool)
     assert set(query_metrics(one, one, np.ones(1, dtype=np.int64), (1, 5, 10))) == set(METRIC_NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "remedy"),
+    [
+        ("extractor: {kind: resnext}", "There is no kind 'resnext' of it.", "resnet, vit"),
+        ("extractor: {arch: resnet18}", "Its kind is missing.", "kind:"),
+        ("amp: fp8", "'fp8' is none of its choices.", "none, bf16 or fp16"),
+        ("stepps: 5", "There is no setting of this name here.", "Correct the name"),
+        ("steps: 0", "It should be greater than 0.", ""),
+    ],
+)
+def test_faults_are_told_in_words_of_the_site(text: str, words: str, remedy: str) -> None:
+    with pytest.raises(recipes.RecipeError) as error:
+        recipes.recipe_parse(text)
+    (problem,) = error.value.problems
+    assert problem["message"] == words
+    assert remedy in problem["remedy"]

@@ -79,7 +79,7 @@ def test_two_labels_train_and_the_run_says_how_little_that_is(dataset: Dataset, 
     photos(2, "validation")
     run = start(snapshot_create(dataset=dataset, user=manager), manager, recipe=None)
     assert run.recipe["sampler"] == {"kind": "balanced", "labels": 2, "instances": 4}
-    assert "only 2 (mark 00, mark 01)" in run.warnings[0]
+    assert "have two different samples or more: mark 00, mark 01." in run.warnings[0]
 
 
 @pytest.mark.parametrize(("labels", "count"), [(1, 5), (5, 1), (0, 0)])
@@ -89,7 +89,7 @@ def test_what_cannot_train_is_refused(dataset: Dataset, photos: Photos, manager:
     photos(20, "validation")
     with pytest.raises(BadInput) as error:
         start(snapshot_create(dataset=dataset, user=manager), manager, recipe=None)
-    assert any("at least 2 are needed" in message for message in messages(error))
+    assert any("needs at least 2 such labels" in message for message in messages(error))
     assert error.value.extra["problems"][0]["remedy"]
     assert not Job.objects.exists()
 
@@ -104,7 +104,7 @@ def test_every_fault_is_listed_at_once(dataset: Dataset, photos: Photos, manager
     with pytest.raises(BadInput) as error:
         start(snapshot, manager, recipe=recipe)
     found = " ".join(messages(error))
-    assert "at least 2 are needed" in found
+    assert "needs at least 2 such labels" in found
     assert "in both splits" in found
     assert "file of the server" in found
     assert "luck" in found

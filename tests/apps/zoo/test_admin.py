@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.accounts.models import User
+from apps.core.templatetags.kindred import bytes_
 from apps.search.models import EmbeddingSet, Index
 from apps.zoo import services
 from apps.zoo.models import Model, ModelVersion
@@ -86,6 +87,7 @@ def test_a_version_is_shown_in_the_sites_look_with_its_lineage(admin: Client, ve
     assert "css/admin.css" in answer
     assert reverse("training:detail", args=[run.pk]) in answer
     assert "<dt>CMC@1</dt><dd>75.0 %</dd>" in answer
+    assert bytes_(version.size_bytes) in answer  # as on the site
 
 
 @pytest.mark.parametrize("name", ["zoo_model", "zoo_modelversion", "search_embeddingset", "search_index"])

@@ -81,6 +81,30 @@ def test_a_version_of_a_run_names_it(client: Client, version: ModelVersion, user
     assert "untrained 10.0 %" in answer
 
 
+def test_every_page_counts_the_queries_that_were_measured(client: Client, version: ModelVersion) -> None:
+    pages = [
+        reverse("zoo:list"),
+        reverse("zoo:model", args=[version.model_id]),
+        reverse("zoo:version", args=[version.pk]),
+    ]
+    for page in pages:
+        assert " of 12" not in client.get(page).content.decode(), page
+    run = make_run(version)
+    job = Job.objects.create(kind="evaluate", title="t", dataset=run.dataset)
+    run.evaluations.create(snapshot=run.snapshot, job=job, counts={"queries": 12, "queries_without_match": 3})
+    for page in pages:
+        assert "9 of 12" in client.get(page).content.decode(), page
+
+
+def test_why_a_version_is_not_retired_stands_beside_the_button(
+    client: Client, version: ModelVersion, user: User
+) -> None:
+    champion(version, user)
+    assert (
+        "not while it is in use as champion" in client.get(reverse("zoo:version", args=[version.pk])).content.decode()
+    )
+
+
 def test_the_buttons(client: Client, version: ModelVersion) -> None:
     page = reverse("zoo:version", args=[version.pk])
     client.post(reverse("zoo:publish", args=[version.pk]))

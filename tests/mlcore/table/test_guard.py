@@ -50,14 +50,14 @@ def test_copies_of_a_photo_are_one_sample() -> None:
     rows = manifest(TRAIN[:4] + VALIDATION, sha256=["1", "2", "same", "same", "5", "6", "7", "8"])
     problems = preflight(rows, RECIPE)
     assert short(problems) == [("label", "error"), ("label", "warning")]
-    assert "two different samples or more: 1 (a); at least 2" in problems[0].message
-    assert "1 (b)" in problems[1].message
+    assert "Only 1 training label (a) has two different samples" in problems[0].message
+    assert problems[1].message == "1 training label has one sample, copies left out: b."
 
 
 def test_two_labels_train_with_a_warning() -> None:
     problems = preflight(manifest(TRAIN[:4] + VALIDATION), RECIPE)
     assert short(problems) == [("label", "warning")]
-    assert "only 2 (a, b)" in problems[0].message
+    assert problems[0].message == "Only 2 training labels have two different samples or more: a, b."
 
 
 def test_labels_that_repeat_photos_in_a_batch_are_named() -> None:
