@@ -1,8 +1,11 @@
 """What the pages of datasets send."""
 
+import zipfile
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
+from django.core.files.uploadedfile import UploadedFile
 
 from apps.accounts.models import Role
 from apps.datasets.models import Dataset, Split
@@ -29,6 +32,14 @@ class DatasetForm(forms.ModelForm[Dataset]):
         help_texts = {"name": "What the photos show, say “Sneakers 2026”."}
 
 
+class DatasetEditForm(forms.Form):
+    """A dataset's name and description. `version` is the one that was shown."""
+
+    version = forms.CharField(max_length=64, widget=forms.HiddenInput)
+    name = forms.CharField(max_length=120, widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"}))
+    description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
+
+
 class MemberForm(forms.Form):
     """Whom to give which role."""
 
@@ -45,18 +56,35 @@ class UploadForm(forms.Form):
         },
     )
 
+    def clean_file(self) -> UploadedFile[bytes]:
+        """What begins like a zip and has lost its end is told at once, not by the job."""
+        file: UploadedFile[bytes] = self.cleaned_data["file"]
+        begins_as_one = file.read(2) == b"PK"
+        file.seek(0)
+        if begins_as_one and not zipfile.is_zipfile(file):
+            raise forms.ValidationError(
+                "The zip has no end: it was cut short on its way, or while it was packed. Pack it again and upload it."
+            )
+        file.seek(0)
+        return file
 
-class SelectionForm(forms.Form):
+
+class ChosenForm(forms.Form):
+    """Which samples are meant: the selected ones, or all that match a filter, of which `expected` were seen."""
+
+    all_matching = forms.BooleanField(required=False)
+    expected = forms.IntegerField(min_value=0, required=False)
+    filter = forms.CharField(required=False)
+    after = forms.CharField(required=False)
+
+
+class SelectionForm(ChosenForm):
     """What is to be done with the selected samples, or with all that match."""
 
     action = forms.ChoiceField(choices=[(name, name) for name in ("label", "split", "flags")])
     label = forms.CharField(max_length=200, required=False)
     split = forms.ChoiceField(choices=SPLITS, required=False)
     flags = forms.ChoiceField(choices=[("", ""), *((name, name) for name in FLAGS)], required=False)
-    all_matching = forms.BooleanField(required=False)
-    expected = forms.IntegerField(min_value=0, required=False)
-    filter = forms.CharField(required=False)
-    after = forms.CharField(required=False)
 
     def changes(self) -> dict[str, Any]:
         """The keyword arguments of `samples_update`; empty when nothing was chosen."""
@@ -80,6 +108,11 @@ class SampleForm(forms.Form):
     split = forms.ChoiceField(choices=SPLITS, required=False)
     is_query = forms.BooleanField(required=False, label="Query: it searches")
     is_gallery = forms.BooleanField(required=False, label="Gallery: it is searched")
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *, initial: dict[str, Any]) -> None:
+        super().__init__(data, initial=initial)
+        if initial["split"]:  # it cannot be taken away again
+            self.fields["split"] = forms.ChoiceField(choices=Split.choices)
 
     def changes(self, initial: dict[str, Any]) -> dict[str, Any]:
         """Those values that differ from what the sample had."""

@@ -10,9 +10,9 @@ import numpy as np
 from mlcore.cli.data import check_data, load_photos, read_data
 from mlcore.cli.opening import check_target, embed_rows, model_folder, open_model
 from mlcore.cli.recipe_text import commented
-from mlcore.cli.recipes import load_recipe
+from mlcore.cli.recipes import NAMED, load_recipe
 from mlcore.cli.screen import Screen
-from mlcore.config import PRESETS, Recipe
+from mlcore.config import Recipe
 from mlcore.errors import InputError
 from mlcore.export import export_model, whole
 from mlcore.model import CONFIG, WEIGHTS, load_model
@@ -35,9 +35,9 @@ def run_check(arguments: argparse.Namespace, screen: Screen) -> int:
 
 
 def run_recipe(arguments: argparse.Namespace, screen: Screen) -> int:
-    """Prints a recipe as YAML that explains itself; without a name, the names of the presets."""
+    """Prints a recipe as YAML that explains itself; without a name, the names that there are."""
     if arguments.name is None:
-        print(json.dumps(list(PRESETS)) if arguments.json else "\n".join(PRESETS))
+        print(json.dumps(NAMED) if arguments.json else "\n".join(NAMED))
         return 0
     recipe = load_recipe(arguments.name, arguments.changes)
     if arguments.json:

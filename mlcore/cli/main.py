@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlcore.cli.commands import run_check, run_embed, run_export, run_recipe
+from mlcore.cli.convert import add_convert
 from mlcore.cli.evaluation import run_evaluate
+from mlcore.cli.recipes import NAMED
 from mlcore.cli.screen import Screen
 from mlcore.cli.search import run_search
 from mlcore.cli.training import run_train
-from mlcore.config import PRESETS
 from mlcore.errors import InputError
 from mlcore.export import FORMATS
+from mlcore.loggers import LOGGERS
 
 INTERRUPTED = 130  # what shells report of a command that Ctrl-C ended
 
@@ -85,14 +87,18 @@ def build_parser() -> argparse.ArgumentParser:
     check.add_argument("data", type=Path, help="a table beside its images, or a folder per label")
     check.set_defaults(run=run_check)
 
+    add_convert(commands, common)
+
     recipe = commands.add_parser("recipe", parents=[common, changed], help="print a recipe as YAML with explanations")
-    recipe.add_argument("name", nargs="?", help=f"a YAML file, or one of: {', '.join(PRESETS)}; none lists these")
+    recipe.add_argument("name", nargs="?", help=f"a YAML file, or one of: {', '.join(NAMED)}; none lists these")
     recipe.set_defaults(run=run_recipe)
 
     train = commands.add_parser("train", parents=[on_data, changed], help="train a recipe")
-    train.add_argument("--recipe", default="quick", help=f"a YAML file, or one of: {', '.join(PRESETS)}")
+    train.add_argument("--recipe", default="quick", help=f"a YAML file, or one of: {', '.join(NAMED)}")
     train.add_argument("--out", type=Path, required=True, help="the folder for checkpoints, model and report.json")
     train.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out")
+    there_too = "figures there too; repeatable (torchrun takes --log for its own: say --logger)"
+    train.add_argument("--log", "--logger", action="append", default=[], choices=LOGGERS, help=there_too)
     train.set_defaults(run=run_train)
 
     evaluate = commands.add_parser("evaluate", parents=[on_data, on_model], help="report how well a model retrieves")

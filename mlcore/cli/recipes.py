@@ -1,4 +1,4 @@
-"""A recipe by the name of a preset or from a YAML file, with single settings changed."""
+"""A recipe by its name or from a YAML file, with single settings changed."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,11 +11,14 @@ from pydantic import ValidationError
 from mlcore.cli.recipe_faults import Origins, fault_text
 from mlcore.config import PRESETS, Recipe
 from mlcore.errors import InputError
+from mlcore.recipes import PUBLISHED
 from mlcore.table import Note, recipe_fit, train_facts
+
+NAMED = [*PRESETS, *PUBLISHED]
 
 
 def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
-    """`name`: a preset or a YAML file. `changes`: `a.b=value`, the value in YAML.
+    """`name`: a preset, a published recipe or a YAML file. `changes`: `a.b=value`, the value in YAML.
 
     Raises InputError that names every faulty key, the line or the change it comes from, and what to write instead.
     """
@@ -23,7 +26,7 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
         tree: dict[str, Any] = PRESETS[name].model_dump(mode="json")
         origins: Origins = {}
     else:
-        tree, origins = read_yaml(Path(name))
+        tree, origins = read_yaml(PUBLISHED.get(name, Path(name)))
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals:
@@ -53,7 +56,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Origins]:
     except UnicodeDecodeError:
         raise InputError(f"{path} is not YAML: it is no UTF-8 text. Save it as UTF-8.") from None
     except OSError:
-        raise InputError(f"{path} is neither a file nor a preset. The presets: {', '.join(PRESETS)}.") from None
+        raise InputError(f"{path} is neither a file nor a recipe's name. The names: {', '.join(NAMED)}.") from None
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         tree = yaml.safe_load(text)

@@ -21,6 +21,7 @@ from mlcore.engine import checkpoints, fit
 from mlcore.errors import InputError
 from mlcore.events import CheckpointWritten, Event, Message, OnEvent, Started, StepDone, Validated
 from mlcore.export import whole
+from mlcore.loggers import check_installed, logging_to
 from mlcore.model import load_model
 
 
@@ -28,6 +29,7 @@ def run_train(arguments: argparse.Namespace, screen: Screen) -> int:
     """Trains; Ctrl-C stops after the batch in hand, with a checkpoint to go on from."""
     changes = [*arguments.changes, *([f"workers={arguments.workers}"] if arguments.workers else [])]
     recipe = load_recipe(arguments.recipe, changes)
+    check_installed(arguments.log)
     device = open_device(arguments.device)
     out: Path = arguments.out
     found = checkpoints(out)
@@ -39,9 +41,11 @@ def run_train(arguments: argparse.Namespace, screen: Screen) -> int:
     recipe, notes = fit_preset(recipe, arguments.recipe, changes, manifest)
     for note in notes:
         screen.say(f"sampler.{note.key} = {note.value}: {note}")
+    shown = print_json if arguments.json else on_screen(screen)
     with (
         stop_on_signals() as stop,
         kept_photos(arguments.cache) as photos,
+        logging_to(arguments.log, out, recipe, on_event=shown, say=screen.say) as on_event,
         all_damage_listed(manifest, source, screen.bar("look over")),
     ):
         result = fit(
@@ -49,7 +53,7 @@ def run_train(arguments: argparse.Namespace, screen: Screen) -> int:
             manifest,
             source=source,
             out_dir=out,
-            on_event=print_json if arguments.json else on_screen(screen),
+            on_event=on_event,
             should_stop=stop.is_set,
             resume_from=found[-1] if arguments.resume else None,
             device=device,

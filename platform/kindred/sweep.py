@@ -14,7 +14,7 @@ from django_q.models import Schedule
 from apps.accounts.models import User
 from apps.core.files import unnamed_sweep
 from apps.datasets.models import Import, Snapshot
-from apps.datasets.services.photos import PREFIXES, photos_sweep
+from apps.datasets.services.photos import PREFIXES, FrozenPhotos, photos_sweep
 from apps.datasets.sources import photo_cache_dir
 from apps.datasets.tasks import uploads_sweep
 from apps.jobs.context import JobContext
@@ -71,11 +71,11 @@ def sweep_job(context: JobContext) -> dict[str, Any]:
 
     Safe beside anything: see `photos_sweep`, and LITTER_AGE for the rest. The result counts the files.
     """
-    photos = 0
+    photos, frozen = 0, FrozenPhotos()
     for number, prefix in enumerate(PREFIXES):
         context.check()
         with context.fenced():
-            photos += photos_sweep(prefix=prefix)
+            photos += photos_sweep(prefix=prefix, frozen=frozen)
         context.progress(number + 1, len(PREFIXES), unit="folders", stage="photos")
     if photos:  # what was deleted must not stay here decoded; the others are decoded again when they are needed
         shutil.rmtree(photo_cache_dir(), ignore_errors=True)

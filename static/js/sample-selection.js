@@ -1,8 +1,10 @@
 // <sample-selection>: selecting photos as people are used to. It wraps a .photo-grid of selectable tiles and the form
 // #selection (a .selection-bar), to which the tiles' checkboxes belong; so it works, less handily, without this script.
 //
-// In the form: [data-count] shows "3 selected"; [data-clear] clears; an <input type="checkbox" name="all_matching"
-// data-total="12431"> selects everything that the filter matches. The bar is hidden while nothing is selected.
+// [data-count], in the form, and [data-counted], in a dialog, show "3 selected". In the form: [data-clear] clears;
+// [data-label] is the field that `l` goes to; an <input type="checkbox" name="all_matching" data-total="12431"> selects
+// everything that the filter matches. The bar is hidden while nothing is selected. The grid is one stop of Tab, at the
+// photo that had the focus last; arrows go on from there.
 
 const { say, isTyping } = window.kindred;
 
@@ -14,6 +16,7 @@ class SampleSelection extends HTMLElement {
     ["Ctrl + a", "Select all photos on the page"],
     ["← ↑ ↓ →", "Move the focus"],
     ["Enter", "Open the photo"],
+    ["l", "Go to the label of what is selected"],
   ];
 
   connectedCallback() {
@@ -22,7 +25,12 @@ class SampleSelection extends HTMLElement {
     this.at = null; // the tile that the pointer or the focus came to last
     this.addEventListener("click", (event) => this.click(event));
     this.addEventListener("change", () => this.show());
-    this.addEventListener("focusin", (event) => (this.at = event.target.closest(".tile") ?? this.at));
+    this.addEventListener("focusin", (event) => {
+      const tile = event.target.closest(".tile");
+      if (!tile) return;
+      this.at = tile;
+      this.stop(tile);
+    });
     this.addEventListener("pointermove", (event) => {
       // A page that scrolls under a resting pointer has not moved it.
       if (event.screenX === this.x && event.screenY === this.y) return;
@@ -32,11 +40,20 @@ class SampleSelection extends HTMLElement {
     this.form?.addEventListener("submit", (event) => this.ask(event));
     this.onKey = (event) => this.key(event);
     document.addEventListener("keydown", this.onKey);
+    for (const node of this.querySelectorAll(".tile a, .tile__check")) node.tabIndex = -1;
+    this.stop(this.querySelector(".tile"));
     this.show();
   }
 
   disconnectedCallback() {
     document.removeEventListener("keydown", this.onKey);
+  }
+
+  /** Makes a tile the one that Tab comes to. Its box is left to `x`. */
+  stop(tile) {
+    for (const node of this.querySelectorAll(".tile a[tabindex='0']")) node.tabIndex = -1;
+    const link = tile?.querySelector("a");
+    if (link) link.tabIndex = 0;
   }
 
   get boxes() {
@@ -120,9 +137,23 @@ class SampleSelection extends HTMLElement {
       }
       this.last = box;
       this.show();
+    } else if (event.key === "l" || event.key === "L") {
+      this.toLabel(event);
     } else if (event.key.startsWith("Arrow")) {
       this.move(event);
     }
+  }
+
+  toLabel(event) {
+    const field = this.form?.querySelector("[data-label]");
+    if (!field) return;
+    event.preventDefault(); // or the field would begin with an l
+    if (this.form.hidden) {
+      say("Select some photos first");
+      return;
+    }
+    field.focus();
+    field.select();
   }
 
   move(event) {
@@ -150,7 +181,7 @@ class SampleSelection extends HTMLElement {
     const words = all ? `all ${count.toLocaleString()} matching selected` : `${count.toLocaleString()} selected`;
     if (this.words !== undefined && this.words !== words) say(words);
     this.words = words;
-    for (const node of this.form.querySelectorAll("[data-count]")) node.textContent = words;
+    for (const node of this.querySelectorAll("[data-count], [data-counted]")) node.textContent = words;
     this.form.hidden = count === 0;
   }
 }

@@ -28,6 +28,7 @@ ADDRESSES = {
     "dataset": [
         *(f"datasets:{name}" for name in ("detail", "samples", "samples_update", "labels", "label_create")),
         *(f"datasets:{name}" for name in ("imports", "import_create", "snapshots", "snapshot_create", "members")),
+        *("datasets:edit", "datasets:samples_delete"),
         *("search:page", "search:query", "api:datasets-detail", "dataset_remove"),
     ],
     "sample": [
@@ -37,7 +38,7 @@ ADDRESSES = {
         "api:samples-detail",
         "api:samples-thumbnail",
     ],
-    "label": ["datasets:label_edit", "api:labels-detail"],
+    "label": ["datasets:label_edit", "datasets:label_delete", "api:labels-detail"],
     "membership": ["datasets:member_remove"],
     "import": ["datasets:import"],
     "snapshot": ["datasets:snapshot", "datasets:snapshot_manifest", "datasets:snapshot_table"],

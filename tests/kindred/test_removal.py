@@ -197,7 +197,7 @@ def test_the_demos_button_says_what_goes(demo: Dataset, manager: User, viewer: U
         assert "Remove the demo…" in page
         assert GOES in page
         assert f'action="{reverse("dataset_remove", args=[demo.pk])}"' in page
-        assert 'name="name"' not in page  # one click, and one that confirms it
+        assert "to go on" not in page  # one click, and one that confirms it
         page = client_for(viewer).get(address).content.decode()
         assert "Remove the demo" not in page
         assert reverse("dataset_remove", args=[demo.pk]) not in page
@@ -210,8 +210,7 @@ def test_any_other_dataset_is_deleted_on_its_page_by_its_name(
     address = reverse("datasets:detail", args=[full.pk])
     page = client_for(manager).get(address).content.decode()
     assert GOES in page
-    assert "Type <strong>Marks</strong>" in page
-    assert 'name="name"' in page
+    assert "Type <strong>Marks</strong> to go on" in page
     assert "Remove the demo" not in page
     assert "Delete this dataset" not in client_for(viewer).get(address).content.decode()
     assert reverse("dataset_remove", args=[full.pk]) not in client_for(manager).get("/datasets/").content.decode()

@@ -16,10 +16,11 @@ from django_q.models import Schedule
 
 from apps.accounts.models import User
 from apps.core.files import files_under
-from apps.datasets.models import Sample
+from apps.datasets.models import Sample, Snapshot
 from apps.datasets.sources import photo_cache_dir
 from apps.jobs.models import Job
 from apps.jobs.runner import run_inline
+from apps.reports.models import Evaluation
 from apps.training.models import Checkpoint, Run
 from kindred.sweep import NAMED, SCHEDULE_NAME, sweep_daily, sweep_submit
 from tests.apps.training.conftest import dataset, manager, photos, run, snapshot
@@ -60,6 +61,11 @@ def test_no_decoded_copy_of_a_deleted_photo_stays(run: Run) -> None:
     sweep()
     assert copy.exists()
     Sample.objects.first().delete()  # type: ignore[union-attr]
+    assert sweep()["photos"] == 0  # the snapshot names it still
+    assert copy.exists()
+    Evaluation.objects.all().delete()
+    run.delete()
+    Snapshot.objects.all().delete()
     assert sweep()["photos"] == 1
     assert not copy.exists()
 

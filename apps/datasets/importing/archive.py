@@ -43,7 +43,7 @@ class Archive:
             entries = self._zip.infolist()
         except (*DAMAGED, OverflowError, MemoryError) as error:
             raise BadInput(
-                f"The file cannot be read as a zip: {str(error) or type(error).__name__}.",
+                "The file cannot be read as a zip.",
                 remedy="It may have been cut short on its way. Pack it again and upload it again.",
             ) from error
         if len(entries) > MAX_ENTRIES:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from django.db.models import Count, F, Q, Window
+from django.db.models import Count, F, Max, Q, Window
 from django.db.models.functions import RowNumber
 
 from apps.accounts.models import Membership, Role, User
@@ -140,14 +140,29 @@ def dataset_counts(*, dataset: Dataset) -> dict[str, int]:
     return counts | made_counts([dataset.pk])[dataset.pk]
 
 
+def dataset_places(*, dataset: Dataset) -> dict[str, int | None]:
+    """Where the steps lead, by relations as in MADE: ids, None where there is none.
+
+    `report`: the newest. `measured`: the newest run with a report whose model is not published. `trained`: the newest
+    run with a model.
+    """
+    has_model, has_report = Q(runs__folder_key__gt=""), Q(runs__evaluations__isnull=False)
+    places: dict[str, int | None] = Dataset.objects.filter(pk=dataset.pk).aggregate(
+        report=Max("runs__evaluations"),
+        measured=Max("runs", filter=has_model & has_report & Q(runs__model_version=None)),
+        trained=Max("runs", filter=has_model),
+    )
+    return places
+
+
 def dataset_steps(*, counts: Mapping[str, int]) -> list[Step]:
     """The way from photos to search, by what `dataset_counts` found."""
     samples, labels, snapshots, unlabelled = (counts[name] for name in ("samples", "labels", "snapshots", "unlabelled"))
     trained, reported, published = (bool(counts[name]) for name in ("trained", "reports", "models"))
-    photos = f"{samples:,} samples" if samples else "a zip: a folder per label, or photos with a table"
-    named = f"{labels:,} labels" if labels else "by the hundred, in the grid"
+    photos = counted(samples, "sample") if samples else "a zip: a folder per label, or photos with a table"
+    named = counted(labels, "label") if labels else "by the hundred, in the grid"
     if unlabelled:
-        named += f"; {unlabelled:,} samples have none yet"
+        named += f"; {counted(unlabelled, 'sample')} {'has' if unlabelled == 1 else 'have'} none yet"
     frozen = f"{snapshots:,} taken" if snapshots else "a frozen copy, so that a report can be trusted"
     return [
         Step("import", "Import photos", photos, samples > 0),
@@ -158,6 +173,11 @@ def dataset_steps(*, counts: Mapping[str, int]) -> list[Step]:
         Step("publish", "Publish the model", "" if published else "then it answers searches", published),
         Step("search", "Search", "drop a photo, see its like", False),
     ]
+
+
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: "1 sample", "2,000 samples"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def dataset_photos(*, dataset: Dataset, count: int = 12) -> list[Sample]:

@@ -26,6 +26,12 @@ def import_files_page(
     return page_of(rows, after=after, before=before, limit=FILES_PAGE_SIZE)
 
 
+def import_unlabelled(*, dataset_import: Import) -> int:
+    """How many of the samples that an import added have no label by now."""
+    added = ImportFile.objects.filter(dataset_import=dataset_import, outcome=ImportFile.Outcome.ADDED)
+    return added.filter(sample__isnull=False, sample__label=None).count()
+
+
 def known_labels(*, dataset: Dataset) -> dict[str, KnownLabel]:
     """The dataset's labels by name, each with its category and the one split that its samples lie in."""
     splits: dict[str, set[str]] = {}

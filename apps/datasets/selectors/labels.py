@@ -1,5 +1,6 @@
 """Labels with their figures and exemplars."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import CharField, Count, F, Q, QuerySet, Value, Window
@@ -70,6 +71,15 @@ def labels_page(*, dataset: Dataset, q: str = "", category: int | None = None, a
         for label in labels
     ]
     return LabelsPage(table, total, labels[-1].name if has_more else "")
+
+
+def labels_in_both_splits(*, dataset: Dataset, label_ids: Iterable[int] | None = None) -> QuerySet[Label]:
+    """Labels with samples in both splits, by name; which stops a training. Of a few labels, or of all."""
+    used = Sample.objects.filter(dataset=dataset, label__isnull=False).exclude(split="")
+    if label_ids is not None:
+        used = used.filter(label__in=label_ids)
+    both = used.order_by().values("label").annotate(splits=Count("split", distinct=True)).filter(splits__gt=1)
+    return Label.objects.filter(pk__in=both.values("label")).order_by(Natural("name"), "name")
 
 
 def categories_list(*, dataset: Dataset) -> QuerySet[Category]:

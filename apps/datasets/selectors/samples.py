@@ -1,6 +1,6 @@
 """Samples: which of them a filter matches, page by page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q
@@ -95,6 +95,15 @@ def samples_page(
     """One page of the grid."""
     rows = samples_list(dataset=dataset, where=where).select_related("label")
     return page_of(rows, after=after, before=before, limit=PAGE_SIZE)
+
+
+def samples_label_ids(*, dataset: Dataset, chosen: Sequence[int] | SampleFilter) -> list[int]:
+    """The labels of samples that are chosen by their ids, or by a filter."""
+    rows: SampleQuerySet = Sample.objects.filter(dataset=dataset)
+    rows = (
+        samples_list(dataset=dataset, where=chosen) if isinstance(chosen, SampleFilter) else rows.filter(pk__in=chosen)
+    )
+    return list(rows.filter(label__isnull=False).order_by().values_list("label", flat=True).distinct())
 
 
 def samples_alike(*, sample: Sample, count: int = 12) -> list[Sample]:

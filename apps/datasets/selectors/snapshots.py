@@ -1,17 +1,38 @@
 """Snapshots and their manifests."""
 
 import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import pandas as pd
 from django.core.files.storage import default_storage
 from django.db.models import Count, F, Q, QuerySet
 
 from apps.core.errors import BadInput
-from apps.datasets.models import Dataset, Image, Sample, Snapshot
+from apps.core.natural import Natural
+from apps.datasets.models import Dataset, Image, Label, Sample, Snapshot
 from mlcore.manifest import COLUMNS, read_manifest
-from mlcore.table import OPTIONAL, REQUIRED, Problem, escape_cell
+from mlcore.table import OPTIONAL, REQUIRED, escape_cell
 
 TEXTS = ("label", "path", "split", "category", "sequence")
+NAMED = 3  # labels in a sentence; of the others the number is told
+
+
+@dataclass(frozen=True)
+class SnapshotWarning:
+    """What is wrong, what to do, and the filter of the samples (as in an address) that it is about; "": none."""
+
+    message: str
+    remedy: str
+    query: str = ""
+
+
+@dataclass(frozen=True)
+class SnapshotOutlook:
+    """What a snapshot taken now would be. `reason`: why none can be taken; "": it can."""
+
+    reason: str
+    warnings: list[SnapshotWarning]
 
 
 def snapshots_list(*, dataset: Dataset) -> QuerySet[Snapshot]:
@@ -58,7 +79,7 @@ def snapshot_csv(snapshot: Snapshot) -> str:
     return "\ufeff" + table.to_csv(index=False, lineterminator="\n")
 
 
-def snapshot_warnings(*, dataset: Dataset) -> list[Problem]:
+def snapshot_outlook(*, dataset: Dataset) -> SnapshotOutlook:
     """What a snapshot taken now would leave out, and what a training on it would trip over."""
     samples = Sample.objects.filter(dataset=dataset)
     left_out = samples.aggregate(unlabelled=Count("pk", filter=Q(label=None)), nowhere=Count("pk", filter=Q(split="")))
@@ -66,20 +87,44 @@ def snapshot_warnings(*, dataset: Dataset) -> list[Problem]:
     per_label: dict[int, dict[str, int]] = {}
     for label, split, count in usable.order_by().values_list("label", "split").annotate(Count("pk")):
         per_label.setdefault(label, {})[split] = count
-    splits = per_label.values()
-    both = sum(len(counts) > 1 for counts in splits)
-    single = sum(sum(counts.values()) == 1 for counts in splits)
-    found = [
-        (left_out["unlabelled"], "label", "{:,} samples have no label and are left out.", "Label them in the grid."),
-        (left_out["nowhere"], "split", "{:,} samples are in no split and are left out.", "Give them one in the grid."),
-        (both, "split", "{:,} labels are in both splits.", "Put all samples of a label into one split."),
-        (single, "label", "{:,} labels have one sample, from which little can be learned.", "Add photos."),
-    ]
-    problems = [
-        Problem(0, column, text.format(count), remedy, "warning") for count, column, text, remedy in found if count
-    ]
+    warnings = []
+    if count := left_out["unlabelled"]:
+        text = f"{count:,} samples have no label and are left out."
+        text = "1 sample has no label and is left out." if count == 1 else text
+        warnings.append(SnapshotWarning(text, "Label them in the grid.", "unlabelled=1"))
+    if count := left_out["nowhere"]:
+        text = f"{count:,} samples are in no split and are left out."
+        text = "1 sample is in no split and is left out." if count == 1 else text
+        warnings.append(SnapshotWarning(text, "Give them one in the grid.", "split=none"))
+    both = [pk for pk, counts in per_label.items() if len(counts) > 1]
+    if both:
+        named = _labels_named(both, "is in both splits", "are in both splits")
+        remedy = "That stops a training. Put all samples of a label into one split."
+        warnings.append(SnapshotWarning(f"{named}.", remedy, _label_query(both)))
+    single = [pk for pk, counts in per_label.items() if sum(counts.values()) == 1]
+    if single:
+        named = _labels_named(single, "has one sample", "have one sample each")
+        text = f"{named}: little can be learned from that."
+        warnings.append(SnapshotWarning(text, "Add photos.", _label_query(single)))
     for split, what in (("train", "learn from"), ("validation", "be measured on")):
-        if not any(split in counts for counts in splits):
+        if not any(split in counts for counts in per_label.values()):
             text = f"The {split} split is empty: a model has nothing to {what}."
-            problems.append(Problem(0, "split", text, f"Move some labels to {split}.", "warning"))
-    return problems
+            warnings.append(SnapshotWarning(text, f"Move some labels to {split}."))
+    return SnapshotOutlook("" if per_label else "No sample has both a label and a split.", warnings)
+
+
+def _labels_named(ids: Collection[int], one: str, many: str) -> str:
+    """In a sentence: "kiwi is in both splits", "5 labels are in both splits (kiwi, lime, plum and 2 more)"."""
+    names = list(
+        Label.objects.filter(pk__in=ids).order_by(Natural("name"), "name").values_list("name", flat=True)[:NAMED]
+    )
+    if len(ids) == 1:
+        return f"{names[0]} {one}"
+    if len(ids) > len(names):
+        return f"{len(ids):,} labels {many} ({', '.join(names)} and {len(ids) - len(names):,} more)"
+    return f"{len(ids)} labels {many} ({', '.join(names[:-1])} and {names[-1]})"
+
+
+def _label_query(ids: Collection[int]) -> str:
+    """The filter of one label; a filter takes no more than one."""
+    return f"label={next(iter(ids))}" if len(ids) == 1 else ""

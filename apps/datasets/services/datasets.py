@@ -1,5 +1,6 @@
-"""Making and deleting datasets."""
+"""Making, renaming and deleting datasets."""
 
+import hashlib
 from functools import partial
 
 from django.db import IntegrityError, transaction
@@ -9,6 +10,7 @@ from apps.accounts.models import Membership, Role, User
 from apps.core.errors import BadInput, Conflict
 from apps.core.files import folder_delete
 from apps.datasets.models import Category, Dataset, Import, ImportFile, Label, Sample, Snapshot
+from apps.datasets.selectors.datasets import role_require
 from apps.jobs.models import Job
 from apps.jobs.processes import log_path
 
@@ -22,28 +24,65 @@ class InUse(Conflict):
 @transaction.atomic
 def dataset_create(*, name: str, description: str = "", user: User) -> Dataset:
     """Makes an empty dataset, of which its maker is a manager. Raises BadInput for a name that is taken or empty."""
-    name = name.strip()
-    if not name or len(name) > 120 or "\0" in name + description:
-        raise BadInput("A dataset needs a name of 1 to 120 characters.", remedy="Choose another name.")
-    try:
-        with transaction.atomic():
-            dataset = Dataset.objects.create(name=name, description=description.strip(), created_by=user)
-    except IntegrityError:
-        raise BadInput(f"There is a dataset called {name} already.", remedy="Choose another name.") from None
+    dataset = Dataset(name=_name_clean(name, description), description=description.strip(), created_by=user)
+    _save(dataset)
     Membership.objects.create(user=user, dataset=dataset, role=Role.MANAGER)
     return dataset
 
 
-def dataset_lock(*, dataset: Dataset) -> Dataset:
-    """The dataset, locked to be deleted: what is about to be made on it waits, and then finds it gone.
+@transaction.atomic
+def dataset_edit(*, dataset: Dataset, user: User, name: str, description: str, version: str) -> Dataset:
+    """Renames a dataset and says anew what it is about.
 
-    Raises InUse while a job waits or runs on it.
+    version: `dataset_version` of what the change is based on. Raises Conflict when it is no longer current
+    (`extra["current"]` holds the dataset as it is), Forbidden below the role of a manager, and BadInput for a name that
+    is taken or empty.
+    """
+    role_require(user=user, dataset=dataset, role=Role.MANAGER)
+    current = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+    if dataset_version(current) != version:
+        raise Conflict(
+            f"The dataset is now called {current.name}, or its description was changed.",
+            remedy="Look at it as it is now, and change it again if you still want to.",
+            extra={"current": {"name": current.name, "description": current.description}},
+        )
+    current.name = _name_clean(name, description)
+    current.description = description.strip()
+    _save(current)
+    return current
+
+
+def dataset_version(dataset: Dataset) -> str:
+    """What tells whether a dataset's name or description was changed meanwhile."""
+    return hashlib.sha256(f"{dataset.name}\0{dataset.description}".encode()).hexdigest()[:16]
+
+
+def _name_clean(name: str, description: str) -> str:
+    name = name.strip()
+    if not name or len(name) > 120 or "\0" in name + description:
+        raise BadInput("A dataset needs a name of 1 to 120 characters.", remedy="Choose another name.")
+    return name
+
+
+def _save(dataset: Dataset) -> None:
+    try:
+        with transaction.atomic():
+            dataset.save()
+    except IntegrityError:
+        raise BadInput(f"There is a dataset called {dataset.name} already.", remedy="Choose another name.") from None
+
+
+def dataset_lock(*, dataset: Dataset, what: str = "") -> Dataset:
+    """The dataset, locked to be deleted, or what is in it: what is about to be made on it waits until that is done.
+
+    what: what is to be deleted, for the message; the dataset itself by default. Raises InUse while a job waits or runs
+    on it.
     """
     locked = Dataset.objects.select_for_update().get(pk=dataset.pk)
     busy = Job.objects.filter(dataset=locked).exclude(state__in=Job.FINAL_STATES).order_by("pk").first()
     if busy is not None:
         raise InUse(
-            f"“{busy.title}” is still {busy.state}, so {locked.name} cannot be deleted. Nothing was changed.",
+            f"“{busy.title}” is still {busy.state}, so {what or locked.name} cannot be deleted. Nothing was changed.",
             remedy="Cancel it on its page, or wait until it has ended. Then delete again.",
             extra={"current": {"job": busy.pk}},
         )

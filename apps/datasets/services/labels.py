@@ -11,8 +11,15 @@ from apps.accounts.models import Role, User
 from apps.core.errors import BadInput, Conflict
 from apps.datasets.models import Category, Dataset, Label, Sample
 from apps.datasets.selectors.datasets import role_require
+from apps.datasets.services.datasets import InUse
 
 MAX_NAME = 200
+
+
+class NameTaken(Conflict):
+    """Another label has the name."""
+
+    title = "That name is taken"
 
 
 def name_clean(name: str, what: str) -> str:
@@ -47,8 +54,11 @@ def label_locked(*, dataset: Dataset, name: str, user: User) -> Label:
     For who gives it to samples, before their rows are locked. One that is just being renamed is the same label, under
     its new name. Raises as `label_create`.
     """
-    label = label_create(dataset=dataset, name=name, user=user)
-    return Label.objects.select_for_update(no_key=True).get(pk=label.pk)
+    while True:
+        made = label_create(dataset=dataset, name=name, user=user)
+        label = Label.objects.select_for_update(no_key=True).filter(pk=made.pk).first()
+        if label is not None:  # else somebody was just deleting it: made anew
+            return label
 
 
 @transaction.atomic
@@ -64,18 +74,12 @@ def label_edit(
     """Changes a label's name or category ("": none; a new one is made); its samples' category goes with it.
 
     version: the one that the change is based on. Raises Conflict when it is no longer current (`extra["current"]`
-    holds the label as it is) or the name is taken, Forbidden, BadInput.
+    holds the label as it is), NameTaken, Forbidden, BadInput.
     """
     role_require(user=user, dataset=label.dataset, role=Role.ANNOTATOR)
     dataset = Dataset.objects.select_for_update(no_key=True).get(pk=label.dataset_id)
     group = category_create(dataset=dataset, name=category, user=user) if category and category.strip() else None
-    current = Label.objects.select_for_update(of=("self",)).select_related("category").get(pk=label.pk)
-    if current.version != version:
-        raise Conflict(
-            f"The label is now called {current.name}, in the category {current.category or '(none)'}.",
-            remedy="Look at it as it is now, and change it again if you still want to.",
-            extra={"current": label_state(current)},
-        )
+    current = _current(label, version)
     if name is not None:
         current.name = name_clean(name, "label")
     is_moved = category is not None and group != current.category
@@ -86,12 +90,47 @@ def label_edit(
         with transaction.atomic():
             current.save(update_fields=["name", "category", "version"])
     except IntegrityError:
-        raise Conflict(
+        raise NameTaken(
             f"There is a label called {current.name} already.",
             remedy="Choose another name; to join the two, give its samples that label.",
         ) from None
     if is_moved:
         label_category_spread(label=current)
+    return current
+
+
+@transaction.atomic
+def label_delete(*, label: Label, version: int, user: User) -> None:
+    """Deletes a label that has no samples. What was frozen or reported under its name keeps it.
+
+    version: the one that was seen. Raises Forbidden below the role of an annotator, Conflict as `label_edit`, InUse for
+    a label that has samples.
+    """
+    role_require(user=user, dataset=label.dataset, role=Role.ANNOTATOR)
+    Dataset.objects.select_for_update(no_key=True).get(pk=label.dataset_id)
+    current = _current(label, version)
+    count = Sample.objects.filter(label=current).count()  # none is given it now: that needs its row, see `label_locked`
+    if count:
+        raise InUse(
+            f"{current.name} has {count:,} sample{'' if count == 1 else 's'}, so it cannot be deleted.",
+            remedy="Give them another label, or delete them, first.",
+            extra={"current": {**label_state(current), "samples": count}},
+        )
+    current.delete()
+
+
+def _current(label: Label, version: int) -> Label:
+    """A label as it is now, locked. Raises Conflict when that is no longer `version`."""
+    rows = Label.objects.select_for_update(of=("self",)).select_related("category")
+    current = rows.filter(pk=label.pk).first()
+    if current is None:
+        raise Conflict(f"The label {label.name} was deleted meanwhile.", remedy="Make it anew if you still need it.")
+    if current.version != version:
+        raise Conflict(
+            f"The label is now called {current.name}, in the category {current.category or '(none)'}.",
+            remedy="Look at it as it is now, and change it again if you still want to.",
+            extra={"current": label_state(current)},
+        )
     return current
 
 

@@ -1,20 +1,22 @@
-"""Getting rid of photos that no sample names any more.
+"""Getting rid of photos that neither a sample nor a snapshot names any more.
 
 A photo may be in use before a row says so: an import stores its files first and writes their rows a chunk later, and
 finds those that are there already. So a chunk and a sweep exclude each other (`photos_hold`, and the lock in
 `photos_sweep`), each for one short transaction; a chunk whose files were swept before it began stores them once more.
-Samples go only with their dataset and its snapshots, so a photo that no sample names is in no manifest either.
+A snapshot names photos in its manifest, which outlives its samples; manifests are read when there is a photo to judge.
 """
 
+import contextlib
 from collections.abc import Iterable
 
+import pyarrow.parquet as pq
 from django.core.files.storage import default_storage
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
 from apps.core.errors import Unavailable
 from apps.core.files import folder_list, is_litter
-from apps.datasets.models import Image, Sample
+from apps.datasets.models import Image, Sample, Snapshot
 from apps.datasets.photos import THUMB_SIZES, image_key, thumb_key
 
 LOCK = 7_250_104  # any number that nothing else in this database locks
@@ -37,9 +39,27 @@ def photos_hold(sha256: Iterable[str]) -> None:
         )
 
 
+class FrozenPhotos:
+    """The keys of the photos that snapshots name. Reads a manifest once; of later calls, only those that are new."""
+
+    def __init__(self) -> None:
+        self._read: set[int] = set()
+        self._keys: set[str] = set()
+
+    def keys(self) -> set[str]:
+        for pk, manifest_key in Snapshot.objects.exclude(pk__in=self._read).values_list("pk", "manifest_key"):
+            with contextlib.suppress(FileNotFoundError), default_storage.open(manifest_key) as file:
+                self._keys.update(pq.read_table(file, columns=["image_key"])["image_key"].to_pylist())
+            self._read.add(pk)
+        return self._keys
+
+
 @transaction.atomic
-def photos_sweep(*, prefix: str) -> int:
-    """Removes the photos and thumbnails that no sample names, of those whose SHA-256 begins with one of PREFIXES.
+def photos_sweep(*, prefix: str, frozen: FrozenPhotos | None = None) -> int:
+    """Removes the photos that no sample and no snapshot names, of those whose SHA-256 begins with one of PREFIXES, and
+    the thumbnails that no sample names.
+
+    frozen: the same object for all prefixes spares reading the manifests for each.
 
     Returns how many files went. Rows first; the files inside the same transaction, so that an import which waits for it
     finds either both or neither. A crash in between leaves rows without files, which the next sweep takes.
@@ -54,6 +74,9 @@ def photos_sweep(*, prefix: str) -> int:
     named: set[str] = set()
     for sample in Sample.objects.filter(image__in=images).select_related("image"):
         named |= {sample.image.key, *(thumb_key(sample, size) for size in THUMB_SIZES)}
+    # The samples were looked at before: of what went from them since, a snapshot that names it is seen now.
+    if any(key not in named for key in found):
+        named |= (frozen or FrozenPhotos()).keys()
     count = 0
     for key in found:
         is_partial = key.rpartition("/")[2].startswith(".")  # being written, unless its writer died

@@ -1,4 +1,4 @@
-"""Editing samples: one, or all that a person selected."""
+"""Editing and deleting samples: one, or all that a person selected."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,7 @@ from apps.core.errors import BadInput, Conflict
 from apps.datasets.models import Dataset, Sample, Split
 from apps.datasets.selectors.datasets import role_require
 from apps.datasets.selectors.samples import SampleFilter, samples_list
+from apps.datasets.services.datasets import dataset_lock
 from apps.datasets.services.labels import label_locked
 
 ROWS_PER_UPDATE = 5000
@@ -50,11 +51,7 @@ def samples_update(
         if split is None and (is_query or is_gallery):
             idle = rows.exclude(split=Split.VALIDATION).count()
             if idle:
-                raise BadInput(
-                    f"{idle:,} of these samples are not in the validation split, so they can be neither query nor "
-                    "gallery.",
-                    remedy="Move them to validation first.",
-                )
+                raise _idle(idle, len(ids))
     values: dict[str, object] = {"version": F("version") + 1}
     if label is not None:
         values |= {"label": made, "category": made.category if made else None}
@@ -76,7 +73,39 @@ def samples_update(
     return len(ids)
 
 
-def _lock(dataset: Dataset, sample_ids: Sequence[int] | SampleFilter, expected_count: int | None) -> list[int]:
+def _idle(idle: int, count: int) -> BadInput:
+    """`idle` of `count` samples can have no flags."""
+    if idle == 1:
+        what = "This sample" if count == 1 else f"1 of these {count:,} samples"
+        text = f"{what} is not in the validation split, so it can be neither query nor gallery."
+        return BadInput(text, remedy="Move it to validation first.")
+    what = f"These {count:,} samples" if idle == count else f"{idle:,} of these {count:,} samples"
+    text = f"{what} are not in the validation split, so they can be neither query nor gallery."
+    return BadInput(text, remedy="Move them to validation first.")
+
+
+@transaction.atomic
+def samples_delete(
+    *, dataset: Dataset, user: User, sample_ids: Sequence[int] | SampleFilter, expected_count: int | None = None
+) -> int:
+    """Deletes many samples for good; their labels stay. Returns how many.
+
+    sample_ids, expected_count: as for `samples_update`. Reports keep what they froze, and show such a sample as
+    deleted. Photos that no other sample shows go with the next sweep, and a snapshot that names one can no longer be
+    trained on. Raises Forbidden below the role of a manager; Conflict when the number of samples is not the one seen;
+    InUse while a job waits or runs on the dataset, which may be reading them.
+    """
+    role_require(user=user, dataset=dataset, role=Role.MANAGER)
+    dataset_lock(dataset=dataset, what="its samples")
+    ids = _lock(dataset, sample_ids, expected_count, no_key=False)
+    for begin in range(0, len(ids), ROWS_PER_UPDATE):
+        Sample.objects.filter(pk__in=ids[begin : begin + ROWS_PER_UPDATE]).delete()
+    return len(ids)
+
+
+def _lock(
+    dataset: Dataset, sample_ids: Sequence[int] | SampleFilter, expected_count: int | None, *, no_key: bool = True
+) -> list[int]:
     """The ids that are meant, their rows locked. Raises Conflict when there are not as many as expected."""
     if isinstance(sample_ids, SampleFilter):
         rows = samples_list(dataset=dataset, where=sample_ids)
@@ -84,7 +113,7 @@ def _lock(dataset: Dataset, sample_ids: Sequence[int] | SampleFilter, expected_c
     else:
         rows = Sample.objects.filter(dataset=dataset, pk__in=sample_ids).order_by("pk")
         seen = len(set(sample_ids)) if expected_count is None else expected_count
-    ids = list(rows.select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
+    ids = list(rows.select_for_update(no_key=no_key, of=("self",)).values_list("pk", flat=True))
     if seen is not None and len(ids) != seen:
         raise Conflict(
             f"{seen:,} samples were selected, but now {len(ids):,} match. Nothing was changed.",
@@ -113,7 +142,10 @@ def sample_edit(
     role_require(user=user, dataset=sample.dataset, role=Role.ANNOTATOR)
     if label:
         label_locked(dataset=sample.dataset, name=label, user=user)  # before the sample: see labels.py
-    current = Sample.objects.select_for_update(of=("self",), no_key=True).select_related("label").get(pk=sample.pk)
+    rows = Sample.objects.select_for_update(of=("self",), no_key=True).select_related("label")
+    current = rows.filter(pk=sample.pk).first()
+    if current is None:
+        raise Conflict("The sample was deleted meanwhile.", remedy="Go back to the list as it is now.")
     if current.version != version:
         raise Conflict(
             f"The sample's label is now {current.label or '(none)'}, its split {current.split or '(none)'}.",

@@ -43,10 +43,14 @@ def _import_create(request: HttpRequest, pk: int) -> HttpResponse:
         form = UploadForm(request.POST, request.FILES)
         if form.is_valid():
             upload = form.cleaned_data["file"]
-            made = services.import_create(
-                dataset=dataset, file=upload, file_name=upload.name or "", user=user_of(request)
-            )
-            return redirect("datasets:import", pk=made.pk)
+            try:
+                made = services.import_create(
+                    dataset=dataset, file=upload, file_name=upload.name or "", user=user_of(request)
+                )
+            except BadInput as error:
+                form.add_error("file", f"{error.detail} {error.remedy}")
+            else:
+                return redirect("datasets:import", pk=made.pk)
     context = {
         **page(request, dataset, "imports", ("Imports", reverse("datasets:imports", args=[pk])), ("New", "")),
         "form": form,
@@ -84,15 +88,18 @@ def import_detail(request: HttpRequest, pk: int) -> HttpResponse:
         after=key_parse(request.GET.get("after", "")),
         before=key_parse(request.GET.get("before", "")),
     )
-    if row.job is not None:
-        positions_attach([row.job])
+    job = row.job
+    if job is not None:
+        positions_attach([job])
     everything = request.GET.get("problems") == "all"
     imports_url = reverse("datasets:imports", args=[row.dataset_id])
     context = {
         **page(request, row.dataset, "imports", ("Imports", imports_url), (row.file_name, "")),
         "import": row,
-        "job": row.job,
-        "is_live": row.job is not None and not row.job.is_final,
+        "job": job,
+        "is_live": job is not None and not job.is_final,
+        "has_errors": any(problem.get("severity") == "error" for problem in row.problems),
+        "unlabelled": selectors.import_unlabelled(dataset_import=row) if row.counts.get("added") else 0,
         "outcome": outcome,
         "outcomes": [(value, row.counts.get(value, 0)) for value in ImportFile.Outcome.values],
         "total": sum(row.counts.values()),

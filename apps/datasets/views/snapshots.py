@@ -8,29 +8,37 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts.models import Role
+from apps.core.errors import BadInput
 from apps.datasets import selectors, services
-from apps.datasets.models import Snapshot
+from apps.datasets.models import Dataset, Snapshot
 from apps.datasets.views.access import dataset_or_404, page, user_of
 
 
 @require_GET
 def snapshot_list(request: HttpRequest, pk: int) -> HttpResponse:
     """All snapshots, and what taking one now would leave out or carry along."""
-    dataset = dataset_or_404(request, pk)
+    return _list(request, dataset_or_404(request, pk))
+
+
+def _list(request: HttpRequest, dataset: Dataset, error: BadInput | None = None) -> HttpResponse:
     context = {
         **page(request, dataset, "snapshots", ("Snapshots", "")),
         "snapshots": selectors.snapshots_list(dataset=dataset),
         "has_samples": selectors.samples_list(dataset=dataset, where=selectors.SampleFilter()).exists(),
-        "warnings": selectors.snapshot_warnings(dataset=dataset),
+        "outlook": selectors.snapshot_outlook(dataset=dataset),
+        "error": error,
     }
-    return render(request, "datasets/snapshots.html", context)
+    return render(request, "datasets/snapshots.html", context, status=error.status if error else 200)
 
 
 @require_POST
 def snapshot_create(request: HttpRequest, pk: int) -> HttpResponse:
     dataset = dataset_or_404(request, pk, Role.MANAGER)
     last = selectors.snapshots_list(dataset=dataset).values_list("number", flat=True).first() or 0
-    snapshot = services.snapshot_create(dataset=dataset, user=user_of(request))
+    try:
+        snapshot = services.snapshot_create(dataset=dataset, user=user_of(request))
+    except BadInput as error:
+        return _list(request, dataset, error)
     if snapshot.number > last:
         counts = snapshot.counts
         text = f"Snapshot {snapshot.number} is taken: {counts['samples']:,} samples, {counts['labels']:,} labels."

@@ -100,7 +100,7 @@ def draw_photos(stopping: Event, figure: list[str]) -> None:
 
 
 def import_photos(user: User, stopping: Event, figure: list[str]) -> Dataset:
-    dataset = Dataset.objects.filter(name=NAME, is_demo=True).first()
+    dataset = Dataset.objects.filter(is_demo=True).first()
     if dataset is None:
         dataset = dataset_create(
             name=NAME, description="Drawn on this machine, with a few mistakes planted for you to find.", user=user

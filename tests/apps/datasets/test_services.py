@@ -10,21 +10,29 @@ from django.core.files.storage import default_storage
 from apps.accounts.models import Membership, Role, User
 from apps.core.errors import BadInput, Conflict, Forbidden
 from apps.datasets import selectors
-from apps.datasets.models import Category, Dataset, Image, Label, Sample, Snapshot
+from apps.datasets.models import Category, Dataset, Image, ImportFile, Label, Sample, Snapshot
 from apps.datasets.selectors import SampleFilter
+from apps.datasets.selectors.snapshots import SnapshotOutlook
 from apps.datasets.services import (
+    InUse,
+    NameTaken,
     dataset_create,
     dataset_delete,
+    dataset_edit,
+    dataset_version,
     label_create,
+    label_delete,
     label_edit,
     label_rename,
     sample_edit,
+    samples_delete,
     samples_update,
     snapshot_create,
 )
 from apps.datasets.sources import StorageSource
 from apps.jobs.models import Job
 from apps.jobs.services import job_submit
+from apps.reports.models import Evaluation, QueryResult
 from apps.training.models import Run
 from mlcore.manifest import COLUMNS, read_manifest
 from mlcore.table import check_table, read_table
@@ -116,7 +124,7 @@ def test_the_second_of_two_edits_of_a_label_is_refused(filled: Dataset, user: Us
     with pytest.raises(Conflict, match="red mug") as caught:
         label_rename(label=label, name="blue mug", version=1, user=user)
     assert caught.value.extra["current"] == {"name": "red mug", "category": "mugs", "version": 2}
-    with pytest.raises(Conflict, match="already"):
+    with pytest.raises(NameTaken, match="already"):
         label_rename(label=label, name="mug 1", version=2, user=user)
 
 
@@ -144,6 +152,86 @@ def test_who_only_looks_may_not_write(filled: Dataset, other_user: User) -> None
             label_create(dataset=filled, user=other_user, name="x")
         with pytest.raises(Forbidden):
             snapshot_create(dataset=filled, user=other_user)
+        with pytest.raises(Forbidden):
+            label_delete(label=label, user=other_user, version=1)
+    Membership.objects.filter(user=other_user).update(role=Role.ANNOTATOR)
+    with pytest.raises(Forbidden):
+        samples_delete(dataset=filled, user=other_user, sample_ids=[sample.pk])
+    with pytest.raises(Forbidden):
+        dataset_edit(dataset=filled, user=other_user, name="x", description="", version=dataset_version(filled))
+
+
+def test_samples_go_and_what_names_them_stays(filled: Dataset, user: User) -> None:
+    """The ledger of their import and the reports lose the sample; a report's labels are its own."""
+    snapshot = snapshot_create(dataset=filled, user=user)
+    job = Job.objects.create(kind="train", title="Train", state="succeeded", dataset=filled)
+    run = Run.objects.create(dataset=filled, snapshot=snapshot, job=job, name="Run", preset="quick", recipe={})
+    done = Job.objects.create(kind="evaluate", title="Report", state="succeeded", dataset=filled)
+    report = Evaluation.objects.create(run=run, snapshot=snapshot, job=done)
+    gone, kept = ids(filled, split="validation")[:2]
+    for sample in (gone, kept):
+        QueryResult.objects.create(evaluation=report, sample_id=sample, label="cup 2", average_precision=1)
+    assert samples_delete(dataset=filled, user=user, sample_ids=[gone]) == 1
+    assert list(report.queries.order_by("pk").values_list("sample", "label")) == [(None, "cup 2"), (kept, "cup 2")]
+    assert ImportFile.objects.filter(outcome="added", sample=None).count() == 1
+    assert ids(filled, label__name="cup 2") == [kept]
+    assert Image.objects.count() == 8  # the sweep's business
+    where = SampleFilter(split="train")
+    with pytest.raises(Conflict, match="now 4 match"):
+        samples_delete(dataset=filled, user=user, sample_ids=where, expected_count=5)
+    assert samples_delete(dataset=filled, user=user, sample_ids=where, expected_count=4) == 4
+    assert Sample.objects.count() == 3
+
+
+def test_samples_stay_while_work_may_read_them(filled: Dataset, user: User) -> None:
+    job = job_submit(kind="train", title="Train", payload={}, owner=user, dataset=filled)
+    with pytest.raises(InUse, match="“Train” is still queued, so its samples cannot be deleted"):
+        samples_delete(dataset=filled, user=user, sample_ids=ids(filled))
+    Job.objects.filter(pk=job.pk).update(state=Job.State.CANCELLED)
+    assert samples_delete(dataset=filled, user=user, sample_ids=ids(filled)) == 8
+
+
+def test_samples_of_another_dataset_are_not_deleted(filled: Dataset, user: User) -> None:
+    other = dataset_create(name="Other", user=user)
+    with pytest.raises(Conflict):
+        samples_delete(dataset=other, user=user, sample_ids=ids(filled))
+    assert Sample.objects.count() == 8
+
+
+def test_what_was_deleted_meanwhile_cannot_be_edited(filled: Dataset, user: User) -> None:
+    label, sample = Label.objects.get(name="mug 0"), Sample.objects.filter(label__name="mug 0")[0]
+    samples_delete(dataset=filled, user=user, sample_ids=ids(filled, label=label))
+    with pytest.raises(Conflict, match="deleted meanwhile"):
+        sample_edit(sample=sample, user=user, version=1, split="validation")
+    label_delete(label=Label.objects.get(pk=label.pk), user=user, version=1)
+    for act in (label_delete, label_rename):
+        with pytest.raises(Conflict, match="deleted meanwhile"):
+            act(label=label, user=user, version=1, **({"name": "x"} if act is label_rename else {}))  # type: ignore[operator]
+
+
+def test_a_label_is_kept_while_it_has_samples(filled: Dataset, user: User) -> None:
+    label = Label.objects.get(name="mug 0")
+    with pytest.raises(InUse, match="mug 0 has 2 samples") as caught:
+        label_delete(label=label, user=user, version=1)
+    assert caught.value.extra["current"]["samples"] == 2
+    samples_update(dataset=filled, user=user, sample_ids=ids(filled, label=label), label="mug 1")
+    with pytest.raises(Conflict, match="now called"):
+        label_delete(label=label, user=user, version=2)
+    label_delete(label=label, user=user, version=1)
+    assert not Label.objects.filter(pk=label.pk).exists()
+
+
+def test_a_dataset_is_renamed_and_its_name_is_its_own(dataset: Dataset, user: User) -> None:
+    dataset_create(name="Cups", user=user)
+    seen = dataset_version(dataset)
+    for name in ("Cups", " ", "x" * 121, "a\0b"):
+        with pytest.raises(BadInput):
+            dataset_edit(dataset=dataset, user=user, name=name, description="", version=seen)
+    edited = dataset_edit(dataset=dataset, user=user, name=" Jars ", description=" of clay ", version=seen)
+    assert (edited.name, edited.description) == ("Jars", "of clay")
+    with pytest.raises(Conflict, match="now called Jars") as caught:
+        dataset_edit(dataset=dataset, user=user, name="Pots", description="", version=seen)
+    assert caught.value.extra["current"] == {"name": "Jars", "description": "of clay"}
 
 
 def test_a_snapshot_holds_what_can_be_used(filled: Dataset, user: User) -> None:
@@ -198,14 +286,26 @@ def test_a_snapshots_table_comes_in_again_and_runs_no_formula(dataset: Dataset, 
 
 
 def test_what_a_snapshot_would_trip_over(filled: Dataset, user: User) -> None:
-    assert selectors.snapshot_warnings(dataset=filled) == []
+    assert selectors.snapshot_outlook(dataset=filled) == SnapshotOutlook("", [])
     first, *_ = ids(filled, split="train")
     samples_update(dataset=filled, user=user, sample_ids=[first], label="cup 2")
     samples_update(dataset=filled, user=user, sample_ids=ids(filled, label__name="mug 1")[:1], label="")
-    text = " ".join(problem.message for problem in selectors.snapshot_warnings(dataset=filled))
-    assert "1 samples have no label" in text
-    assert "1 labels are in both splits" in text
-    assert "2 labels have one sample" in text
+    found = {warning.message: warning.query for warning in selectors.snapshot_outlook(dataset=filled).warnings}
+    assert found == {
+        "1 sample has no label and is left out.": "unlabelled=1",
+        "cup 2 is in both splits.": f"label={Label.objects.get(name='cup 2').pk}",
+        "2 labels have one sample each (mug 0 and mug 1): little can be learned from that.": "",
+    }
+    for number in range(5):
+        samples_update(dataset=filled, user=user, sample_ids=ids(filled)[number : number + 1], label=f"pot {number}")
+    samples_update(dataset=filled, user=user, sample_ids=ids(filled), split="train")
+    messages = [warning.message for warning in selectors.snapshot_outlook(dataset=filled).warnings]
+    assert messages == [
+        "6 labels have one sample each (cup 2, pot 0, pot 1 and 3 more): little can be learned from that.",
+        "The validation split is empty: a model has nothing to be measured on.",
+    ]
+    samples_update(dataset=filled, user=user, sample_ids=ids(filled), label="")
+    assert selectors.snapshot_outlook(dataset=filled).reason == "No sample has both a label and a split."
 
 
 def test_a_dataset_goes_with_all_it_has(filled: Dataset, user: User) -> None:

@@ -12,11 +12,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from apps.accounts.models import Role, User
+from apps.accounts.models import Membership, Role, User
 from apps.datasets.models import Dataset, Import, Label, Sample, Snapshot
-from apps.datasets.selectors import samples as sample_selectors
 from apps.datasets.services import dataset_create, snapshot_create
 from apps.datasets.urls import urlpatterns
+from apps.jobs.models import Job
 from mlcore.images import decode
 from tests.apps.datasets.conftest import HEADER, make_zip, photo, table_zip
 
@@ -36,8 +36,10 @@ def keys(filled: Dataset, user: User) -> dict[str, int]:
     snapshot = snapshot_create(dataset=filled, user=user)
     by_kind = [
         (filled, "detail samples labels imports import_create snapshots samples_update label_create snapshot_create"),
+        (filled, "edit samples_delete members"),
         (sample, "sample photo thumb"),
-        (label, "label_edit"),
+        (label, "label_edit label_delete"),
+        (Membership.objects.get(user=user, dataset=filled), "member_remove"),
         (Import.objects.get(), "import"),
         (snapshot, "snapshot snapshot_manifest snapshot_table"),
     ]
@@ -51,9 +53,12 @@ def address(name: str, pk: int) -> str:
 NAMES = (
     *("detail", "samples", "labels", "imports", "import_create", "snapshots", "samples_update"),
     *("label_create", "snapshot_create", "sample", "photo", "thumb", "label_edit", "import", "snapshot"),
-    *("snapshot_manifest", "snapshot_table"),
+    *("snapshot_manifest", "snapshot_table", "edit", "samples_delete", "label_delete", "members", "member_remove"),
 )
-POST_ONLY = {"samples_update", "label_create", "snapshot_create", "label_edit"}
+POST_ONLY = {
+    *("samples_update", "label_create", "snapshot_create", "label_edit", "edit", "samples_delete", "label_delete"),
+    "member_remove",
+}
 
 
 def test_every_address_is_walked() -> None:
@@ -96,6 +101,9 @@ def test_every_page_shows(name: str, keys: dict[str, int], client: Client) -> No
         ("label_edit", Role.VIEWER),
         ("label_create", Role.VIEWER),
         ("sample", Role.VIEWER),
+        ("label_delete", Role.VIEWER),
+        ("edit", Role.ANNOTATOR),
+        ("samples_delete", Role.ANNOTATOR),
         ("import_create", Role.ANNOTATOR),
         ("snapshot_create", Role.ANNOTATOR),
     ],
@@ -103,11 +111,13 @@ def test_every_page_shows(name: str, keys: dict[str, int], client: Client) -> No
 def test_a_role_that_is_too_low_is_told_so(
     name: str, role: Role, keys: dict[str, int], member_client: MemberClient
 ) -> None:
+    Label.objects.create(dataset_id=keys["detail"], name="without samples")
     data = {"name": "x", "version": 1, "action": "label", "label": "x", "sample": [keys["sample"]]}
     response = member_client(role).post(address(name, keys[name]), data)
     assert response.status_code == 403
     assert (Sample.objects.count(), Import.objects.count(), Snapshot.objects.count()) == (8, 1, 1)
-    assert not Label.objects.filter(name="x").exists()
+    assert (Label.objects.count(), Label.objects.filter(name="x").exists()) == (5, False)
+    assert Dataset.objects.get().name == "Mugs"
 
 
 def test_a_viewer_sees_no_tools(filled: Dataset, member_client: MemberClient) -> None:
@@ -115,6 +125,7 @@ def test_a_viewer_sees_no_tools(filled: Dataset, member_client: MemberClient) ->
     assert "tile__photo" in page
     assert "selection-bar" not in page
     assert "tile__check" not in page
+    assert "Select with" not in page
 
 
 # --- queries ---------------------------------------------------------------------------------------------------------
@@ -185,6 +196,18 @@ def test_no_file_is_told(data: dict[str, Any], dataset: Dataset, client: Client)
     assert b"field__error" in response.content
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(make_zip({"mug/1.jpg": photo()})[:-30], "cut short"), (b"no zip at all", "is not a zip"), (b"PK", "cut short")],
+)
+def test_what_is_no_zip_is_told_on_the_page(data: bytes, said: str, dataset: Dataset, client: Client) -> None:
+    url = reverse("datasets:import_create", args=[dataset.pk])
+    response = client.post(url, {"file": SimpleUploadedFile("mugs.zip", data)})
+    assert (response.status_code, Import.objects.count()) == (422, 0)
+    assert said in response.content.decode()
+    assert "Drop a zip here" in response.content.decode()
+
+
 def test_an_upload_that_is_too_large_is_not_read(dataset: Dataset, client: Client, settings: Any) -> None:
     settings.MAX_UPLOAD_BYTES = -(2**20)
     data = {"file": SimpleUploadedFile("a.zip", make_zip({"mug/1.jpg": photo()}))}
@@ -203,114 +226,31 @@ def test_the_fates_of_files_are_shown_by_outcome(bring_in: Any, client: Client) 
     assert client.get(url, {"outcome": "nonsense", "after": "x"}).status_code == 200
 
 
+def test_an_import_says_how_it_ended(dataset: Dataset, bring_in: Any, client: Client) -> None:
+    def page(made: Import) -> str:
+        return client.get(reverse("datasets:import", args=[made.pk])).content.decode()
+
+    good = page(bring_in(make_zip({"mug/1.jpg": photo(1)}))[0])
+    assert "1 added" in good
+    assert ("notice--ok" in good, "refused (" in good, "no label" in good) == (True, False, False)
+    partly, _ = bring_in(make_zip({"a.jpg": photo(1), "b.jpg": photo(2), "c.jpg": photo(3), "bad.jpg": b"x"}))
+    text = " ".join(page(partly).split())
+    assert "2 added, 1 refused (" in text
+    assert "1 there already (" in text
+    assert "2 have no label: <a" in text
+    assert ("notice--warn" in text, "notice--ok" in text) == (True, False)
+    assert "with refusals" in client.get(reverse("datasets:imports", args=[dataset.pk])).content.decode()
+    Sample.objects.filter(path="b.jpg").update(label=Label.objects.get(name="mug"))
+    assert "1 has no label" in page(partly)
+    failed, job = bring_in(table_zip(["mug,img/gone.jpg,train,,"]))
+    assert (job.state, "Nothing was imported." in page(failed)) == (Job.State.FAILED, True)
+    assert "import's page" not in page(failed)  # it is that page
+
+
 def test_problems_are_shown_with_their_rows(bring_in: Any, client: Client) -> None:
     made, _ = bring_in(table_zip(["mug,img/gone.jpg,train,,"] * 1))
     page = client.get(reverse("datasets:import", args=[made.pk])).content.decode()
     assert "img/gone.jpg is not in the upload" in page
-
-
-# --- samples ---------------------------------------------------------------------------------------------------------
-
-
-def shown(response: Any) -> list[int]:
-    return [sample.pk for sample in response.context["samples"]]
-
-
-def test_pages_by_key_there_and_back(filled: Dataset, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample_selectors, "PAGE_SIZE", 3)
-    url = reverse("datasets:samples", args=[filled.pk])
-    everything = list(Sample.objects.order_by("pk").values_list("pk", flat=True))
-    first = client.get(url)
-    second = client.get(url + first.context["next_url"])
-    third = client.get(url + second.context["next_url"])
-    assert shown(first) + shown(second) + shown(third) == everything
-    assert (first.context["previous_url"], third.context["next_url"]) == ("", "")
-    back = client.get(url + third.context["previous_url"])
-    assert shown(back) == everything[3:6]
-    assert shown(client.get(url + back.context["previous_url"])) == everything[:3]
-
-
-@pytest.mark.parametrize(
-    ("query", "count"),
-    [
-        ("split=train", 4),
-        ("split=none", 0),
-        ("query=1", 4),
-        ("gallery=1&split=validation", 4),
-        ("unlabelled=1", 0),
-        ("q=mug", 4),
-        ("q=IMG%2F7", 1),
-        ("q=%25", 0),
-        ("label__name=mug", 8),  # not in the list: passed over
-        ("label=9223372036854775808", 0),
-        ("after=-1&before=x", 8),
-    ],
-)
-def test_filters_come_from_the_list_alone(filled: Dataset, client: Client, query: str, count: int) -> None:
-    assert len(shown(client.get(f"{reverse('datasets:samples', args=[filled.pk])}?{query}"))) == count
-
-
-@pytest.mark.parametrize("query", ["split=test", "label=x", "category=-1", "label=99999999999999999999"])
-def test_a_filter_that_cannot_be_is_told(filled: Dataset, client: Client, query: str) -> None:
-    assert client.get(f"{reverse('datasets:samples', args=[filled.pk])}?{query}").status_code in (200, 422)
-
-
-def test_a_selection_gets_a_label(filled: Dataset, client: Client) -> None:
-    chosen = [sample.pk for sample in Sample.objects.order_by("pk")[:3]]
-    data = {"action": "label", "label": "pot", "sample": chosen, "filter": "split=train&q=mug", "expected": "4"}
-    response = client.post(reverse("datasets:samples_update", args=[filled.pk]), data)
-    assert response.status_code == 302
-    assert response.headers["Location"].endswith("?split=train&q=mug")
-    assert Sample.objects.filter(label__name="pot").count() == 3
-
-
-def test_all_that_match_or_409_when_the_number_drifted(filled: Dataset, client: Client) -> None:
-    url = reverse("datasets:samples_update", args=[filled.pk])
-    data = {"action": "split", "split": "validation", "all_matching": "1", "filter": "split=train", "expected": "4"}
-    Sample.objects.filter(split="train").first().delete()  # type: ignore[union-attr]
-    drifted = client.post(url, data)
-    assert drifted.status_code == 409
-    assert b"now 3 match" in drifted.content
-    assert Sample.objects.filter(split="train").count() == 3
-    assert client.post(url, {**data, "expected": "3"}).status_code == 302
-    assert Sample.objects.filter(split="validation", is_query=True).count() == 7
-
-
-@pytest.mark.parametrize(
-    "data",
-    [{"action": "label", "label": "x"}, {"action": "label", "sample": ["1"]}, {"action": "drop"}, {}],
-)
-def test_a_selection_that_says_nothing(filled: Dataset, client: Client, data: dict[str, Any]) -> None:
-    assert client.post(reverse("datasets:samples_update", args=[filled.pk]), data).status_code == 422
-
-
-def test_a_foreign_sample_in_a_selection_is_not_found(filled: Dataset, user: User, client: Client) -> None:
-    other = dataset_create(name="Other", user=user)
-    data = {"action": "label", "label": "x", "sample": [Sample.objects.all()[0].pk]}
-    assert client.post(reverse("datasets:samples_update", args=[other.pk]), data).status_code == 404
-
-
-def test_a_sample_is_edited_once_per_version(filled: Dataset, client: Client) -> None:
-    sample = Sample.objects.filter(split="validation")[0]
-    url = reverse("datasets:sample", args=[sample.pk])
-    data = {"version": "1", "label": "pot", "split": "train", "is_query": "on", "is_gallery": "on"}
-    assert client.post(url, data).status_code == 302
-    sample.refresh_from_db()
-    assert (str(sample.label), sample.split, sample.is_query, sample.version) == ("pot", "train", False, 2)
-    stale = client.post(url, {**data, "label": "pan"})
-    assert stale.status_code == 409
-    assert b"now pot" in stale.content
-
-
-def test_a_label_is_edited_once_per_version(filled: Dataset, client: Client) -> None:
-    label = Label.objects.get(name="mug 0")
-    url = reverse("datasets:label_edit", args=[label.pk])
-    assert (
-        client.post(url, {"version": "1", "name": "pot", "category": "pots", "next": "//evil.com"}).status_code == 302
-    )
-    stale = client.post(url, {"version": "1", "name": "pan", "category": ""})
-    assert stale.status_code == 409
-    assert b"now called pot" in stale.content
 
 
 # --- snapshots, photos -----------------------------------------------------------------------------------------------
@@ -323,6 +263,23 @@ def test_a_snapshot_is_taken_once(filled: Dataset, client: Client) -> None:
     page = client.get(again.headers["Location"]).content.decode()
     assert Snapshot.objects.get().sha256 in page
     assert "there already" in page
+
+
+def test_a_snapshot_is_trained_on_itself(filled: Dataset, user: User, client: Client) -> None:
+    snapshot = snapshot_create(dataset=filled, user=user)
+    page = client.get(reverse("datasets:snapshot", args=[snapshot.pk])).content.decode()
+    assert f'?dataset={filled.pk}&amp;snapshot={snapshot.pk}">Train on this snapshot' in page
+
+
+def test_why_no_snapshot_can_be_taken(filled: Dataset, client: Client) -> None:
+    url = reverse("datasets:snapshots", args=[filled.pk])
+    assert "disabled" not in client.get(url).content.decode()
+    Sample.objects.update(split="", is_query=False, is_gallery=False)
+    page = client.get(url).content.decode()
+    assert "No sample has both a label and a split." in page
+    assert 'type="submit" disabled aria-describedby="no-snapshot"' in page
+    refused = client.post(reverse("datasets:snapshot_create", args=[filled.pk]))
+    assert (refused.status_code, refused.templates[0].name) == (422, "datasets/snapshots.html")
 
 
 def test_an_empty_dataset_has_no_snapshot(dataset: Dataset, client: Client) -> None:

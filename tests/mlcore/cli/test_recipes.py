@@ -13,6 +13,7 @@ from mlcore.cli.recipe_text import commented
 from mlcore.cli.recipes import load_recipe
 from mlcore.config import PRESETS, Handcrafted, MemoryBank, Recipe, Triplet
 from mlcore.errors import InputError
+from mlcore.recipes import PUBLISHED
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -58,7 +59,7 @@ def test_all_kinds_are_known() -> None:
 
 def test_the_command_lists_presets_and_changes_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipe"]) == 0
-    assert capsys.readouterr().out.split() == list(PRESETS)
+    assert capsys.readouterr().out.split() == [*PRESETS, *PUBLISHED]
     assert main(["recipe", "quick", "--set", "loss.kind=triplet", "--set", "loss.margin=null", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["loss"]["margin"] is None
 
@@ -135,7 +136,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_bytes(b"steps: \xff\xfe")
     with pytest.raises(InputError, match="no UTF-8 text"):
         load_recipe(str(tmp_path / "recipe.yaml"))
-    with pytest.raises(InputError, match="neither a file nor a preset"):
+    with pytest.raises(InputError, match="neither a file nor a recipe's name"):
         load_recipe(str(tmp_path))
 
 
