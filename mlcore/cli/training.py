@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -59,6 +60,8 @@ def run_train(arguments: argparse.Namespace, screen: Screen) -> int:
             device=device,
             cache_dir=photos,
         )
+    if int(os.environ.get("RANK", "0")) > 0:
+        return 0  # of torchrun's processes the first alone writes and reports
     if result.model_dir is None:
         screen.say(f"Stopped after step {result.steps}. Go on with --resume.")
         return 0

@@ -1,6 +1,9 @@
 """`train`: the same seed, the same model; where decoded photos go; and every damaged photo named."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,6 +38,23 @@ def test_decoded_photos_go_where_they_are_told(train: Train, tmp_path: Path, mon
     assert train(tmp_path / "c") == 0
     assert list((tmp_path / "home/kindred/photos").glob("*/squares"))
     assert not [file for name in "abc" for file in (tmp_path / name).rglob("squares")]
+
+
+def test_of_two_processes_one_writes_and_reports(table: Path, recipe_file: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "mlcore"]
+    more = ["train", "--data", str(table), "--recipe", str(recipe_file), "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [*command, *more, "--device", "cpu", "--cache", "none"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("best at step") == 1
+    assert weights(tmp_path / "out")
+    assert (tmp_path / "out/report.json").exists()
 
 
 def test_every_damaged_photo_is_named(train: Train, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
