@@ -43,7 +43,8 @@ def back_url(request: HttpRequest) -> str:
     before = request.headers.get("Referer", "")
     if url_has_allowed_host_and_scheme(before, {request.get_host()}, require_https=request.is_secure()):
         parts = urlsplit(before)
-        address = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        path = "/" + parts.path.lstrip("/")  # two slashes would begin another site's address
+        address = f"{path}?{parts.query}" if parts.query else path
         if address != request.get_full_path():
             return address
     found = re.match(r"/(?:datasets|search)/(\d{1,18})/", request.path)

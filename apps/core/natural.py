@@ -2,7 +2,7 @@
 
 from django.db.models import CharField, Func
 
-DIGITS = 12  # places; a name of 200 characters, every second a digit, still fits an index row
+DIGITS = 14  # places, as a GTIN has; a name of 200 characters, every second a digit, still fits an index row
 
 
 class Natural(Func):

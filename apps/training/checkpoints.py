@@ -55,7 +55,8 @@ def checkpoint_fetch(run: Run, target: Path, *, log: Callable[[str], None], warn
     """Copies the newest checkpoint whose content is what its row says to `target`; None where there is none.
 
     Only a file that is gone or damaged makes it turn to the one before. `warn` is told when none was whole. Raises
-    DiskFull, and whatever else the storage or the disk says: to begin anew would cost all that was trained.
+    DiskFull, and whatever else the storage or the disk says: the job then fails and says so, instead of beginning anew
+    as if nothing had been trained.
     """
     rows = list(Checkpoint.objects.filter(run=run).order_by("-step", "-id"))
     for row in rows:

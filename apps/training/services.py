@@ -16,6 +16,7 @@ from apps.jobs.services import job_submit
 from apps.search.services import index_submit
 from apps.training.models import Checkpoint, Point, Run
 from apps.zoo.models import Model, ModelVersion
+from apps.zoo.selectors import champion_of, model_name_for
 from apps.zoo.services import CHAMPION, alias_set, version_create, version_publish
 from mlcore.config import PRESETS, BalancedSampler, Recipe
 from mlcore.table import Problem, recipe_fit, train_facts
@@ -107,7 +108,7 @@ def run_create(*, snapshot: Snapshot, preset: str, recipe: Recipe | None, name: 
 def run_publish(*, run: Run, user: User, model_name: str | None = None) -> ModelVersion:
     """Puts a finished run's model into the zoo as a published version, submits its index; then it is the champion.
 
-    The model's name is the dataset's unless given; an existing one of the same dataset gets a new version.
+    The model is the dataset's own unless its name is given, see `model_name_for`; an existing one gets a new version.
     Raises Forbidden below the role of a manager; BadInput for a run that is unfinished or already published, or for
     a name that another dataset's model has.
     """
@@ -120,7 +121,7 @@ def run_publish(*, run: Run, user: User, model_name: str | None = None) -> Model
             f"{run} has no finished model: its training is {run.job.state}.",
             remedy="Publish it once the training has succeeded.",
         )
-    name = (model_name or "").strip()[:120] or run.dataset.name
+    name = (model_name or "").strip()[:120] or model_name_for(run.dataset)
     if re.search(r"@|:\d+$", name):
         raise BadInput(
             f"{name!r} reads like a version or an alias of a model.", remedy="Choose a name without @ and :number."
@@ -132,7 +133,7 @@ def run_publish(*, run: Run, user: User, model_name: str | None = None) -> Model
     version_publish(version=version, user=user)
     run.model_version = version
     run.save(update_fields=["model_version"])
-    is_first = not model.aliases.filter(name=CHAMPION).exists()
+    is_first = champion_of(run.dataset) is None
     if is_first:
         alias_set(model=model, name=CHAMPION, version=version, user=user)
     # A champion that serves is followed only once the new one can: its index moves the alias.

@@ -22,6 +22,7 @@ from apps.jobs.selectors import positions_attach
 from apps.training import recipes, selectors, services
 from apps.training.forms import NOW, PublishForm, RunForm
 from apps.training.models import Run
+from apps.zoo.selectors import model_name_for
 from mlcore.config import PRESETS, Recipe
 from mlcore.table import Note, recipe_fit, train_facts
 
@@ -228,7 +229,7 @@ def _live_context(request: HttpRequest, run: Run) -> dict[str, Any]:
         "counts": query_counts(evaluation.counts if evaluation else run.snapshot.counts),
         "may_publish": can_publish and manages,
         "again_url": f"{reverse('training:new')}?run={run.pk}" if manages and run.job.is_final else "",
-        "publish_form": PublishForm(initial={"model_name": run.dataset.name}) if can_publish else None,
+        "publish_form": PublishForm(initial={"model_name": model_name_for(run.dataset)}) if can_publish else None,
     }
 
 

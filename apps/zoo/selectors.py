@@ -43,6 +43,13 @@ def champions_of(dataset_ids: Iterable[int]) -> dict[int, ModelVersion]:
     return {version.model.dataset_id: version for version in versions}
 
 
+def model_name_for(dataset: Dataset) -> str:
+    """What the next version is published under: the champion's model, else the newest, else the dataset's name."""
+    champion = champion_of(dataset)
+    newest = champion.model if champion else Model.objects.filter(dataset=dataset).order_by("-pk").first()
+    return newest.name if newest else dataset.name
+
+
 @dataclass(frozen=True)
 class ModelCard:
     """A model as a list shows it."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections
+from django.db import DatabaseError, InterfaceError, connections
 
 from apps.jobs import hosts, supervise
 from kindred import folders
@@ -109,7 +109,7 @@ def jobs_hand_back() -> None:
     """Puts the jobs that had to be killed back in the queue, not as crashes, if the database still answers."""
     try:
         supervise.hand_back(host=hosts.host_name())
-    except (OperationalError, InterfaceError) as error:
+    except (DatabaseError, InterfaceError) as error:
         log.warning("jobs were not handed back; they count as crashed", error=str(error).strip())
     finally:
         connections.close_all()

@@ -72,13 +72,15 @@ def sweep_job(context: JobContext) -> dict[str, Any]:
     Safe beside anything: see `photos_sweep`, and LITTER_AGE for the rest. The result counts the files.
     """
     photos, frozen = 0, FrozenPhotos()
+    frozen.keys()  # here, where nobody waits for a lock meanwhile
     for number, prefix in enumerate(PREFIXES):
         context.check()
         with context.fenced():
-            photos += photos_sweep(prefix=prefix, frozen=frozen)
+            swept = photos_sweep(prefix=prefix, frozen=frozen)
+        if swept:  # what was deleted must not stay here decoded; the rest is decoded again when it is needed
+            shutil.rmtree(photo_cache_dir(), ignore_errors=True)
+        photos += swept
         context.progress(number + 1, len(PREFIXES), unit="folders", stage="photos")
-    if photos:  # what was deleted must not stay here decoded; the others are decoded again when they are needed
-        shutil.rmtree(photo_cache_dir(), ignore_errors=True)
     context.progress(0, stage="other files")
     uploads_sweep(context)
     checkpoints = checkpoints_sweep()

@@ -71,6 +71,15 @@ def test_no_decoded_copy_of_a_deleted_photo_stays(run: Run) -> None:
 
 
 @pytest.mark.django_db
+def test_a_damaged_manifest_keeps_all_photos_and_stops_nothing_else(run: Run) -> None:
+    Sample.objects.first().delete()  # type: ignore[union-attr]
+    Path(default_storage.path(run.snapshot.manifest_key)).write_bytes(b"PAR1 torn")
+    litter = keep("uploads/1/left.zip", 100)
+    assert sweep()["photos"] == 0
+    assert not default_storage.exists(litter)
+
+
+@pytest.mark.django_db
 def test_what_rows_name_stays_however_old(run: Run) -> None:
     run.folder_key = f"runs/{run.pk}/1/model"
     run.save()

@@ -46,7 +46,7 @@ def labels_page(*, dataset: Dataset, q: str = "", category: int | None = None, a
     total = rows.count()
     if after:
         key = Natural(Value(after, CharField()))
-        rows = rows.alias(key=Natural("name")).filter(Q(key__gt=key) | Q(key=key, name__gt=after))
+        rows = rows.alias(key=Natural("name")).filter(key__gte=key).filter(Q(key__gt=key) | Q(name__gt=after))
     labels = list(rows[: PAGE_SIZE + 1])
     has_more = len(labels) > PAGE_SIZE
     labels = labels[:PAGE_SIZE]

@@ -118,11 +118,11 @@ def _labels_named(ids: Collection[int], one: str, many: str) -> str:
     names = list(
         Label.objects.filter(pk__in=ids).order_by(Natural("name"), "name").values_list("name", flat=True)[:NAMED]
     )
-    if len(ids) == 1:
+    if len(ids) == 1 and names:  # it may have gone between the two queries
         return f"{names[0]} {one}"
     if len(ids) > len(names):
         return f"{len(ids):,} labels {many} ({', '.join(names)} and {len(ids) - len(names):,} more)"
-    return f"{len(ids)} labels {many} ({', '.join(names[:-1])} and {names[-1]})"
+    return f"{len(ids)} labels {many} ({' and '.join(filter(None, [', '.join(names[:-1]), *names[-1:]]))})"
 
 
 def _label_query(ids: Collection[int]) -> str:

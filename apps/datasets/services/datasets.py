@@ -21,6 +21,14 @@ class InUse(Conflict):
     title = "It is still in use"
 
 
+def dataset_hold(pk: int, *, no_key: bool = True) -> Dataset:
+    """A dataset's row, locked until the transaction ends. Raises Conflict when it was deleted meanwhile."""
+    dataset = Dataset.objects.select_for_update(no_key=no_key).filter(pk=pk).first()
+    if dataset is None:
+        raise Conflict("The dataset was deleted meanwhile. Nothing was changed.", remedy="Go back to the datasets.")
+    return dataset
+
+
 @transaction.atomic
 def dataset_create(*, name: str, description: str = "", user: User) -> Dataset:
     """Makes an empty dataset, of which its maker is a manager. Raises BadInput for a name that is taken or empty."""
@@ -39,7 +47,7 @@ def dataset_edit(*, dataset: Dataset, user: User, name: str, description: str, v
     is taken or empty.
     """
     role_require(user=user, dataset=dataset, role=Role.MANAGER)
-    current = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+    current = dataset_hold(dataset.pk)
     if dataset_version(current) != version:
         raise Conflict(
             f"The dataset is now called {current.name}, or its description was changed.",
@@ -78,7 +86,7 @@ def dataset_lock(*, dataset: Dataset, what: str = "") -> Dataset:
     what: what is to be deleted, for the message; the dataset itself by default. Raises InUse while a job waits or runs
     on it.
     """
-    locked = Dataset.objects.select_for_update().get(pk=dataset.pk)
+    locked = dataset_hold(dataset.pk, no_key=False)
     busy = Job.objects.filter(dataset=locked).exclude(state__in=Job.FINAL_STATES).order_by("pk").first()
     if busy is not None:
         raise InUse(

@@ -15,6 +15,7 @@ from apps.datasets.importing.plan import Box, Row
 from apps.datasets.models import Category, Dataset, Image, Import, ImportFile, Label, Sample
 from apps.datasets.photos import PhotoFacts, disk_full_explained
 from apps.datasets.selectors.datasets import role_require
+from apps.datasets.services.datasets import dataset_hold
 from apps.datasets.services.labels import label_category_spread
 from apps.datasets.services.photos import photos_hold
 from apps.jobs.services import job_submit
@@ -85,7 +86,7 @@ def import_chunk_add(*, dataset_import: Import, taken: Sequence[Taken]) -> dict[
     good = [each for each in taken if each.facts is not None]
     photos_hold({each.facts.sha256 for each in good if each.facts is not None})
     # One chunk at a time per dataset: two imports of the same photos must not both find them missing.
-    Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+    dataset_hold(dataset.pk)
     images = _images(each.facts for each in good if each.facts is not None)
     present: dict[tuple[int, Box | None], Sample] = {
         (sample.image_id, sample.box): sample

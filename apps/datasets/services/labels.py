@@ -11,7 +11,7 @@ from apps.accounts.models import Role, User
 from apps.core.errors import BadInput, Conflict
 from apps.datasets.models import Category, Dataset, Label, Sample
 from apps.datasets.selectors.datasets import role_require
-from apps.datasets.services.datasets import InUse
+from apps.datasets.services.datasets import InUse, dataset_hold
 
 MAX_NAME = 200
 
@@ -77,7 +77,7 @@ def label_edit(
     holds the label as it is), NameTaken, Forbidden, BadInput.
     """
     role_require(user=user, dataset=label.dataset, role=Role.ANNOTATOR)
-    dataset = Dataset.objects.select_for_update(no_key=True).get(pk=label.dataset_id)
+    dataset = dataset_hold(label.dataset_id)
     group = category_create(dataset=dataset, name=category, user=user) if category and category.strip() else None
     current = _current(label, version)
     if name is not None:
@@ -107,7 +107,7 @@ def label_delete(*, label: Label, version: int, user: User) -> None:
     a label that has samples.
     """
     role_require(user=user, dataset=label.dataset, role=Role.ANNOTATOR)
-    Dataset.objects.select_for_update(no_key=True).get(pk=label.dataset_id)
+    dataset_hold(label.dataset_id)
     current = _current(label, version)
     count = Sample.objects.filter(label=current).count()  # none is given it now: that needs its row, see `label_locked`
     if count:

@@ -5,6 +5,7 @@ from django.db import transaction
 from apps.accounts.models import Membership, Role, User
 from apps.core.errors import BadInput, Conflict
 from apps.datasets.models import Dataset
+from apps.datasets.services.datasets import dataset_hold
 
 
 class OnlyManager(Conflict):
@@ -42,12 +43,13 @@ def member_remove(*, membership: Membership) -> None:
 
 def _lock(dataset: Dataset) -> None:
     """One change of members at a time: two managers may not take each other's role away at once."""
-    Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)
+    dataset_hold(dataset.pk)
 
 
 def _keep_a_manager(dataset: Dataset, leaving: User) -> None:
-    managers = set(Membership.objects.filter(dataset=dataset, role=Role.MANAGER).values_list("user", flat=True))
-    if managers == {leaving.pk}:
+    managers = Membership.objects.filter(dataset=dataset, role=Role.MANAGER)
+    others = managers.filter(user__is_active=True).exclude(user=leaving)
+    if managers.filter(user=leaving).exists() and not others.exists():
         raise OnlyManager(
             f"{leaving} is the only manager of {dataset.name}. Nothing was changed.",
             remedy="Make somebody else a manager first.",

@@ -6,10 +6,11 @@ finds those that are there already. So a chunk and a sweep exclude each other (`
 A snapshot names photos in its manifest, which outlives its samples; manifests are read when there is a photo to judge.
 """
 
-import contextlib
 from collections.abc import Iterable
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+import structlog
 from django.core.files.storage import default_storage
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
@@ -18,6 +19,8 @@ from apps.core.errors import Unavailable
 from apps.core.files import folder_list, is_litter
 from apps.datasets.models import Image, Sample, Snapshot
 from apps.datasets.photos import THUMB_SIZES, image_key, thumb_key
+
+log = structlog.get_logger(__name__)
 
 LOCK = 7_250_104  # any number that nothing else in this database locks
 PREFIXES = tuple(f"{number:02x}" for number in range(256))  # of SHA-256, and so the folders of images/ and thumbs/
@@ -45,11 +48,18 @@ class FrozenPhotos:
     def __init__(self) -> None:
         self._read: set[int] = set()
         self._keys: set[str] = set()
+        self.is_complete = True  # else a manifest is damaged, and any photo may be one that it names
 
     def keys(self) -> set[str]:
         for pk, manifest_key in Snapshot.objects.exclude(pk__in=self._read).values_list("pk", "manifest_key"):
-            with contextlib.suppress(FileNotFoundError), default_storage.open(manifest_key) as file:
-                self._keys.update(pq.read_table(file, columns=["image_key"])["image_key"].to_pylist())
+            try:
+                with default_storage.open(manifest_key) as file:
+                    self._keys.update(pq.read_table(file, columns=["image_key"])["image_key"].to_pylist())
+            except FileNotFoundError:
+                pass  # a snapshot without a manifest names nothing any more
+            except pa.ArrowException as error:
+                log.warning("a snapshot's manifest is damaged; no photo is deleted", snapshot_id=pk, error=str(error))
+                self.is_complete = False
             self._read.add(pk)
         return self._keys
 
@@ -76,7 +86,10 @@ def photos_sweep(*, prefix: str, frozen: FrozenPhotos | None = None) -> int:
         named |= {sample.image.key, *(thumb_key(sample, size) for size in THUMB_SIZES)}
     # The samples were looked at before: of what went from them since, a snapshot that names it is seen now.
     if any(key not in named for key in found):
-        named |= (frozen or FrozenPhotos()).keys()
+        frozen = frozen or FrozenPhotos()
+        named |= frozen.keys()
+        if not frozen.is_complete:
+            found = [key for key in found if not key.startswith("images/")]
     count = 0
     for key in found:
         is_partial = key.rpartition("/")[2].startswith(".")  # being written, unless its writer died

@@ -91,9 +91,9 @@ def samples_delete(
     """Deletes many samples for good; their labels stay. Returns how many.
 
     sample_ids, expected_count: as for `samples_update`. Reports keep what they froze, and show such a sample as
-    deleted. Photos that no other sample shows go with the next sweep, and a snapshot that names one can no longer be
-    trained on. Raises Forbidden below the role of a manager; Conflict when the number of samples is not the one seen;
-    InUse while a job waits or runs on the dataset, which may be reading them.
+    deleted. Photos that no other sample shows and no snapshot names go with the next sweep. Raises Forbidden below the
+    role of a manager; Conflict when the number of samples is not the one seen; InUse while a job waits or runs on the
+    dataset, which may be reading them.
     """
     role_require(user=user, dataset=dataset, role=Role.MANAGER)
     dataset_lock(dataset=dataset, what="its samples")

@@ -14,6 +14,7 @@ from apps.datasets.models import Dataset, Snapshot
 from apps.datasets.photos import disk_full_explained
 from apps.datasets.selectors.datasets import role_require
 from apps.datasets.selectors.snapshots import snapshot_frame
+from apps.datasets.services.datasets import dataset_hold
 from mlcore.manifest import write_manifest
 
 
@@ -24,7 +25,7 @@ def snapshot_create(*, dataset: Dataset, user: User) -> Snapshot:
     Raises Forbidden below the role of a manager, BadInput when there is nothing to freeze, DiskFull.
     """
     role_require(user=user, dataset=dataset, role=Role.MANAGER)
-    dataset = Dataset.objects.select_for_update(no_key=True).get(pk=dataset.pk)  # numbers are given out one by one
+    dataset = dataset_hold(dataset.pk)  # numbers are given out one by one
     frame = snapshot_frame(dataset=dataset)
     if frame.empty:
         raise BadInput(

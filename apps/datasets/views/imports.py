@@ -63,7 +63,7 @@ def _import_create(request: HttpRequest, pk: int) -> HttpResponse:
 def import_list(request: HttpRequest, pk: int) -> HttpResponse:
     dataset = dataset_or_404(request, pk)
     before = key_parse(request.GET.get("before", ""))
-    rows = selectors.imports_list(user=user_of(request)).filter(dataset=dataset)
+    rows = selectors.imports_list(user=user_of(request)).filter(dataset=dataset).defer("problems")
     if before is not None:
         rows = rows.filter(pk__lt=before)
     imports = list(rows[:51])
@@ -89,6 +89,7 @@ def import_detail(request: HttpRequest, pk: int) -> HttpResponse:
         before=key_parse(request.GET.get("before", "")),
     )
     job = row.job
+    is_live = job is not None and not job.is_final
     if job is not None:
         positions_attach([job])
     everything = request.GET.get("problems") == "all"
@@ -97,9 +98,9 @@ def import_detail(request: HttpRequest, pk: int) -> HttpResponse:
         **page(request, row.dataset, "imports", ("Imports", imports_url), (row.file_name, "")),
         "import": row,
         "job": job,
-        "is_live": job is not None and not job.is_final,
+        "is_live": is_live,
         "has_errors": any(problem.get("severity") == "error" for problem in row.problems),
-        "unlabelled": selectors.import_unlabelled(dataset_import=row) if row.counts.get("added") else 0,
+        "unlabelled": selectors.import_unlabelled(dataset_import=row) if row.counts.get("added") and not is_live else 0,
         "outcome": outcome,
         "outcomes": [(value, row.counts.get(value, 0)) for value in ImportFile.Outcome.values],
         "total": sum(row.counts.values()),

@@ -182,11 +182,11 @@ def _words(name: str, value: str | bool) -> str:
 
 
 def _ids(dataset: Dataset, texts: list[str]) -> list[int]:
-    """The selected ids. 404 when one of them is not this dataset's."""
+    """The selected ids; those that were deleted since are the service's business. 404 when one is another dataset's."""
     ids = {key for text in texts if (key := key_parse(text)) is not None}
     if not ids:
         raise BadInput("No sample is selected.", remedy="Select some photos first.")
-    if len(ids) != len(set(texts)) or Sample.objects.filter(dataset=dataset, pk__in=ids).count() != len(ids):
+    if len(ids) != len(set(texts)) or Sample.objects.filter(pk__in=ids).exclude(dataset=dataset).exists():
         raise Http404
     return sorted(ids)
 

@@ -13,6 +13,7 @@ from apps.core.answers import back_url
         ("/datasets/3/labels", "http://testserver/datasets/3/samples?label=4", "/datasets/3/samples?label=4"),
         ("/datasets/3/labels", "http://testserver/datasets/3/labels", "/datasets/3/"),
         ("/datasets/3/labels", "http://evil.example/datasets/3/samples", "/datasets/3/"),
+        ("/datasets/3/labels", "http://testserver//evil.example/x", "/evil.example/x"),
         ("/datasets/3/labels", "javascript:alert(1)", "/datasets/3/"),
         ("/datasets/3/", "", "/"),
         ("/search/4/", "", "/datasets/4/"),

@@ -86,6 +86,16 @@ def test_the_only_manager_stays(dataset: Dataset, user: User) -> None:
     assert roles(dataset) == {user.username: Role.MANAGER}
 
 
+@pytest.mark.django_db
+def test_a_manager_who_may_not_sign_in_is_none(dataset: Dataset, user: User) -> None:
+    gone = User.objects.create_user("gone", is_active=False)
+    Membership.objects.create(user=gone, dataset=dataset, role=Role.MANAGER)
+    with pytest.raises(OnlyManager):
+        member_remove(membership=Membership.objects.get(user=user, dataset=dataset))
+    member_remove(membership=Membership.objects.get(user=gone, dataset=dataset))
+    assert roles(dataset) == {user.username: Role.MANAGER}
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_managers_who_remove_each_other_leave_one(user: User) -> None:
     dataset = dataset_create(name="Shared", user=user)

@@ -165,7 +165,7 @@ def test_deleting_acts_on_exactly_what_is_selected(filled: Dataset, client: Clie
     assert "2 samples are deleted" in client.get(response.headers["Location"]).content.decode()
     assert Sample.objects.filter(split="train").earliest("pk").pk == second
     assert (Sample.objects.count(), Label.objects.count()) == (6, 4)
-    assert client.post(url, {"sample": [second, first]}).status_code == 404  # one that is gone: nothing is done
+    assert client.post(url, {"sample": [second, first]}).status_code == 409  # one that is gone: nothing is done
     everything = {"all_matching": "1", "filter": "split=train", "expected": "3", "sample": [second]}
     drifted = client.post(url, everything)
     assert (drifted.status_code, "now 2 match" in drifted.content.decode()) == (409, True)
@@ -215,3 +215,15 @@ def test_a_sample_is_edited_once_per_version(filled: Dataset, client: Client) ->
     assert client.post(url, again).status_code == 302  # based on what was shown with the error
     sample.refresh_from_db()
     assert str(sample.label) == "pan"
+
+
+def test_a_sample_that_somebody_just_deleted_leaves_the_page_standing(filled: Dataset, client: Client) -> None:
+    ids = list(Sample.objects.order_by("pk").values_list("pk", flat=True)[:3])
+    Sample.objects.get(pk=ids[0]).delete()
+    for name, more in (("samples_delete", {}), ("samples_update", {"label": "x", "action": "label"})):
+        answer = client.post(reverse(f"datasets:{name}", args=[filled.pk]), {"sample": ids, **more})
+        page = answer.content.decode()
+        assert answer.status_code == 409, name
+        assert "3 samples were selected" in page
+        assert "selection-bar" in page
+    assert Sample.objects.count() == 7

@@ -13,8 +13,11 @@ from apps.datasets.services import snapshot_create
 from apps.jobs.models import Job
 from apps.training import services
 from apps.training.models import Run
+from apps.zoo.selectors import champion_of, model_name_for
+from apps.zoo.services import CHAMPION, alias_set, version_publish
 from mlcore.config import PRESETS, BalancedSampler, Recipe, ResNet
 from tests.apps.training.conftest import SMALL, Photos
+from tests.apps.zoo.making import make_version, model_files
 
 pytestmark = pytest.mark.django_db
 
@@ -172,3 +175,20 @@ def test_a_missing_model_is_not_published(run: Run, manager: User) -> None:
         services.run_publish(run=run, user=manager)
     run.refresh_from_db()
     assert run.model_version is None
+
+
+def test_a_renamed_dataset_goes_on_with_its_model_and_never_goes_dark(run: Run, manager: User) -> None:
+    old = make_version(run.dataset.zoo_models.create(name="Marks"), manager)
+    version_publish(version=old, user=manager)
+    alias_set(model=old.model, name=CHAMPION, version=old, user=manager)
+    Dataset.objects.filter(pk=run.dataset_id).update(name="Pottery marks")
+    run = Run.objects.get(pk=run.pk)
+    assert model_name_for(run.dataset) == "Marks"
+
+    run.folder_key = f"runs/{run.pk}/1/model"
+    for name, data in model_files().items():
+        default_storage.save(f"{run.folder_key}/{name}", ContentFile(data))
+    run.save()
+    Job.objects.filter(pk=run.job_id).update(state=Job.State.SUCCEEDED, attempt=1)
+    services.run_publish(run=Run.objects.get(pk=run.pk), user=manager, model_name="Another")
+    assert champion_of(run.dataset) == old  # until the new one's index stands
