@@ -25,7 +25,7 @@ class Recipe(Frozen):
     log_every: PositiveInt = 2
     best_metric: str = Field("cmc@1", description="What the best checkpoint is best at")
     patience: PositiveInt | None = Field(None, description="Validations without a better figure, then it stops early")
-    amp: Literal["none", "bf16", "fp16"] = "bf16"
+    amp: Literal["none", "bf16", "fp16"] = Field("bf16", description="bf16: float32 where the device only imitates it")
     compile: bool = Field(False, description="torch.compile, where it works")
     workers: int = Field(0, ge=0, description="Threads that decode photos; 0: as many as cores, at most 16")
     seed: int = 0

@@ -244,3 +244,13 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     train(tmp_path, small_recipe(steps=1))
     with pytest.raises(InputError, match="another recipe"):
         train(tmp_path, small_recipe(steps=1, seed=9), resume_from=checkpoints(tmp_path)[-1])
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_bf16_is_float32_where_it_is_only_imitated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: bool) -> None:
+    monkeypatch.setattr("mlcore.engine.training.has_fast_bf16", lambda device: fast)
+    asked, plain = (
+        weights(train(tmp_path / amp, small_recipe().model_copy(update={"amp": amp, "steps": 2})))
+        for amp in ("bf16", "none")
+    )
+    assert all(torch.equal(asked[name], plain[name]) for name in plain) is not fast
