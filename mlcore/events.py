@@ -28,11 +28,12 @@ class StepDone:
 
 @dataclass(frozen=True)
 class Validated:
-    """The validation split was evaluated. `step` 0 is the untrained network."""
+    """The validation split was evaluated, and every further set. `step` 0 is the untrained network."""
 
     step: int
     metrics: Mapping[str, float]  # "cmc@1", "precision@5", "map@5", "map@r"
     is_best: bool
+    sets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # the same figures, by the set's name
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,11 @@ validations. Checkpoints are Lightning's, to be resumed on as many processes; `c
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -23,14 +25,15 @@ from mlcore import compat  # before Lightning, which imports torchvision
 from mlcore.config import ModelConfig, Recipe
 from mlcore.data import Photos, Source, open_cache, training_batches
 from mlcore.distributed import World, gather
-from mlcore.engine.training import Training, figure
+from mlcore.engine.training import Training
+from mlcore.engine.validation import Reports, ValidationSet, entered, judge, training_faults
 from mlcore.errors import InputError
-from mlcore.evaluate import evaluate
+from mlcore.evaluate import Report, evaluate
 from mlcore.events import Event, Message
 from mlcore.model import Embedder, save_model
 from mlcore.samplers import BatchPlan, shard
 from mlcore.schedule import learning_rate
-from mlcore.table import preflight
+from mlcore.table import Severity
 
 try:
     from lightning.pytorch import LightningModule
@@ -70,20 +73,28 @@ class Loader:
 class MetricLearning(LightningModule):
     """Trains a recipe on a manifest's train rows, and validates on the embeddings of all its validation rows.
 
+    also, shared_labels: as for `fit`; each further set has a loader of its own, after that of the validation rows.
     Raises InputError for rows or a recipe that cannot train; every fault is listed.
     """
 
     def __init__(
-        self, recipe: Recipe, manifest: pd.DataFrame, source: Source, *, cache_dir: Path | None = None
+        self,
+        recipe: Recipe,
+        manifest: pd.DataFrame,
+        source: Source,
+        *,
+        cache_dir: Path | None = None,
+        also: Mapping[str, ValidationSet] = MappingProxyType({}),
+        shared_labels: Severity = "error",
     ) -> None:
         super().__init__()
-        faults = [f"{each.message} {each.remedy}" for each in preflight(manifest, recipe) if each.severity == "error"]
+        faults = training_faults(recipe, manifest, also, shared_labels)
         if recipe.validate_every % recipe.optimizer.accumulate:
             faults.append("An epoch ends what Lightning accumulates. Make validate_every a multiple of accumulate.")
         if faults:
             raise InputError("This training cannot start.", faults)
         self.recipe, self.source, self.cache_dir = recipe, source, cache_dir
-        self.parts = Training(recipe, manifest, source, Path(), tell, lambda: False, "cpu", Path(), World())
+        self.parts = Training(recipe, manifest, source, Path(), tell, lambda: False, "cpu", Path(), World(), also)
         self.network, self.loss = self.parts.network, self.parts.loss
         self.averaged = ExitStack()  # around a validation: the averaged weights, where the recipe wants any
 
@@ -156,51 +167,56 @@ class MetricLearning(LightningModule):
         if self.parts.average:
             self.parts.average.update()
 
-    def val_dataloader(self) -> Loader:
-        return Loader(self.validation_batches)
+    def val_dataloader(self) -> list[Loader]:
+        return [Loader(partial(self.validation_batches, each)) for each in self.parts.sets]
 
-    def validation_batches(self) -> Batches:
+    def validation_batches(self, validation_set: ValidationSet) -> Batches:
         """This process's part: photos `(B, 3, S, S)` uint8 and their rows. Others may give them by any sampler."""
-        rows, preprocess = self.parts.validation_rows, self.parts.preprocess
+        rows, preprocess = validation_set.manifest, self.parts.preprocess
         mine = shard(list(range(len(rows))), self.world.rank, self.world.size)
         plan = [mine[at : at + VALIDATION_BATCH] for at in range(0, len(mine), VALIDATION_BATCH)]
         cache = open_cache(self.cache_dir, preprocess, rank_zero_warn)
-        with closing(Photos(rows, self.source, preprocess, workers=self.recipe.workers, cache=cache)) as photos:
+        source, workers = validation_set.source, self.recipe.workers
+        with closing(Photos(rows, source, preprocess, workers=workers, cache=cache)) as photos:
             for numbers, squares in zip(plan, photos.batches(plan, str(self.device)), strict=True):
                 yield squares.permute(0, 3, 1, 2), torch.tensor(numbers)
 
     def on_validation_epoch_start(self) -> None:
         if self.parts.average:
             self.averaged.enter_context(self.parts.average.in_place())
-        rows, dimension = len(self.parts.validation_rows), self.recipe.extractor.dimension
-        self.embeddings = torch.zeros(rows, dimension, device=self.device)
-        self.times = torch.zeros(rows, 1, device=self.device)  # how many processes embedded a row
+        counts, dimension = [len(each.manifest) for each in self.parts.sets], self.recipe.extractor.dimension
+        self.embeddings = [torch.zeros(rows, dimension, device=self.device) for rows in counts]
+        # How many processes embedded a row.
+        self.times = [torch.zeros(rows, 1, device=self.device) for rows in counts]
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
         photos, rows = batch
         embedder = Embedder(self.network, self.recipe.preprocess, str(self.device))
         with torch.autocast(self.device.type, enabled=False):
-            self.embeddings[rows] = torch.from_numpy(embedder.embed_batch(photos)).to(self.device)
-        self.times[rows] = 1
+            self.embeddings[dataloader_idx][rows] = torch.from_numpy(embedder.embed_batch(photos)).to(self.device)
+        self.times[dataloader_idx][rows] = 1
 
     def on_validation_epoch_end(self) -> None:
         parts, progress = self.parts, self.parts.progress
-        embeddings, times = (
-            self.trainer.strategy.reduce(each, reduce_op="sum").cpu() for each in (self.embeddings, self.times)
-        )
-        seen = times[:, 0] > 0  # each row once, whatever the sampler repeats to fill up
-        rows = parts.validation_rows[seen.numpy()].reset_index(drop=True)
-        report = evaluate((embeddings[seen] / times[seen]).numpy(), rows, device=str(self.device))
-        self.log_dict({f"overall/{name}": value for name, value in report.overall.items()})
+        main, *others = map(self.report, parts.sets, self.embeddings, self.times)
+        reports = Reports(main, dict(zip(parts.set_names, others, strict=True)))
+        self.log_dict({f"overall/{name}": value for name, value in main.overall.items()})
+        for each, figures in reports.figures().items():
+            self.log_dict({f"sets/{each}/{name}": value for name, value in figures.items()})
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
-            value = figure(report, self.recipe.best_metric)
-            if is_best := not parts.best_weights or value > progress.best_value:
-                progress.best_step, progress.best_metrics, progress.best_value = progress.step, report.overall, value
+            if is_best := entered(reports, progress, self.recipe.best_metric):
                 weights = self.network.state_dict()
                 parts.best_weights = {name: weight.detach().cpu().clone() for name, weight in weights.items()}
-            parts.judge(is_best)
+            judge(progress, self.recipe, parts.on_event, is_best=is_best)
             self.trainer.should_stop = self.trainer.should_stop or progress.ended_early
         self.averaged.close()
+
+    def report(self, validation_set: ValidationSet, embeddings: Tensor, times: Tensor) -> Report:
+        """embeddings: `(N, D)`, of this process's rows; times: `(N, 1)`, 1 for each of these."""
+        embeddings, times = (self.trainer.strategy.reduce(each, reduce_op="sum").cpu() for each in (embeddings, times))
+        seen = times[:, 0] > 0  # each row once, whatever the sampler repeats to fill up
+        rows = validation_set.manifest[seen.numpy()].reset_index(drop=True)
+        return evaluate((embeddings[seen] / times[seen]).numpy(), rows, device=str(self.device))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         average = self.parts.average.state() if self.parts.average else None

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mlcore.cli.data import check_data, load_photos, read_data
-from mlcore.cli.opening import check_target, embed_rows, model_folder, open_model
+from mlcore.cli.opening import check_target, embed_rows, model_folder, open_model, shared_labels
 from mlcore.cli.recipe_text import commented
 from mlcore.cli.recipes import NAMED, load_recipe
 from mlcore.cli.screen import Screen
@@ -23,7 +23,8 @@ RECIPE = "recipe.yaml"  # beside a model that this command line trained
 def run_check(arguments: argparse.Namespace, screen: Screen) -> int:
     """Lists every fault. 2 when one of them is an error."""
     table, root = read_data(arguments.data)
-    problems = check_data(table, root, decode=True, on_progress=screen.bar("decode"))
+    shared = shared_labels(arguments)
+    problems = check_data(table, root, decode=True, on_progress=screen.bar("decode"), shared_labels=shared)
     errors = sum(problem.severity == "error" for problem in problems)
     if arguments.json:
         print(json.dumps({"rows": len(table), "problems": [problem.as_dict() for problem in problems]}))

@@ -1,6 +1,6 @@
 """Photos on the disk as a manifest and a source: a table beside its images, or a folder per label."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,15 @@ import pandas as pd
 from PIL import Image
 
 from mlcore.cli.screen import OnProgress, silent
-from mlcore.data import Source
+from mlcore.engine import ValidationSet
 from mlcore.errors import InputError
 from mlcore.images import ImageProblem, inspect
 from mlcore.manifest import as_manifest, file_sha256
-from mlcore.table import BOX, REQUIRED, Problem, check_table, normalise_table, read_table, table_from_folder
+from mlcore.table import BOX, REQUIRED, Problem, Severity, check_table, normalise_table, read_table, table_from_folder
 from mlcore.table.read import row_numbers
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+MAX_WARNED = 20  # warnings of a table that come before other work; `check` lists them all
 PHOTO_COLUMNS = {"path", "is_gallery", *BOX}  # whose faults matter where photos are embedded or searched
 
 
@@ -46,10 +47,18 @@ def read_data(data: Path) -> tuple[pd.DataFrame, Path]:
     return read_table(data), data.parent
 
 
-def check_data(table: pd.DataFrame, root: Path, *, decode: bool, on_progress: OnProgress = silent) -> list[Problem]:
+def check_data(
+    table: pd.DataFrame,
+    root: Path,
+    *,
+    decode: bool,
+    on_progress: OnProgress = silent,
+    shared_labels: Severity = "error",
+) -> list[Problem]:
     """Every fault of the table and its files. `decode`: every photo is decoded whole, so that damage is found."""
     problems = check_table(
         table,
+        shared_labels=shared_labels,
         exists=lambda path: (root / path).is_file(),
         image_size=lambda path: header_size(root / path),
     )
@@ -80,15 +89,50 @@ def header_size(file: Path) -> tuple[int, int] | None:
 
 
 def load_data(
-    data: Path, warn: Callable[[str], None], on_progress: OnProgress = silent
+    data: Path,
+    warn: Callable[[str], None],
+    on_progress: OnProgress = silent,
+    *,
+    shared_labels: Severity = "error",
 ) -> tuple[pd.DataFrame, FolderSource]:
     """Manifest and source of a table or folder. Raises InputError listing every error; warnings go to `warn`."""
-    table, root = read_data(data)
-    problems = check_data(table, root, decode=False)
-    refuse(data, problems)
-    for problem in problems:
-        warn(f"warning: {problem}")
-    return manifest_of(table, root, on_progress), FolderSource(root)
+    return load_tables([data], warn, on_progress, shared_labels=shared_labels)[0]
+
+
+def load_tables(
+    tables: Sequence[Path],
+    warn: Callable[[str], None],
+    on_progress: OnProgress = silent,
+    *,
+    shared_labels: Severity = "error",
+) -> list[tuple[pd.DataFrame, FolderSource]]:
+    """The same of several: the InputError lists the errors of all of them."""
+    sound: list[tuple[pd.DataFrame, Path]] = []
+    failures: dict[Path, InputError] = {}
+    for data in tables:
+        try:
+            table, root = read_data(data)
+            problems = check_data(table, root, decode=False, shared_labels=shared_labels)
+            refuse(data, problems)
+        except InputError as error:
+            failures[data] = error
+            continue
+        sound.append((table, root))
+        where = f"{data}: " if len(tables) > 1 else ""
+        for problem in problems[:MAX_WARNED]:
+            warn(f"warning: {where}{problem}")
+        if (more := len(problems) - MAX_WARNED) > 0:
+            warn(f"warning: {data} has {more} more warnings; check lists them all.")
+    if len(failures) == 1:
+        raise next(iter(failures.values()))
+    if failures:
+        errors = [
+            f"{data}: {each}" if error.problems else each
+            for data, error in failures.items()
+            for each in error.problems or [error.message]
+        ]
+        raise InputError(f"{len(failures)} tables cannot be used.", errors)
+    return [(manifest_of(table, root, on_progress), FolderSource(root)) for table, root in sound]
 
 
 def load_photos(data: Path, on_progress: OnProgress = silent) -> tuple[pd.DataFrame, FolderSource]:
@@ -135,21 +179,28 @@ def manifest_of(table: pd.DataFrame, root: Path, on_progress: OnProgress) -> pd.
 
 
 @contextmanager
-def all_damage_listed(manifest: pd.DataFrame, source: Source, on_progress: OnProgress = silent) -> Iterator[None]:
-    """Where work inside ends at a photo that cannot be read, the others are looked at too: the error names them all."""
+def all_damage_listed(photos: Mapping[str, ValidationSet], on_progress: OnProgress = silent) -> Iterator[None]:
+    """Where work inside ends at a photo that cannot be read, the others are looked at too: the error names them all.
+
+    photos: by the name of their set, "" for those of the one that needs none.
+    """
     try:
         yield
     except InputError as error:
-        paths = dict(zip(manifest["image_key"], manifest["path"], strict=True))
-        if not any(error.message.startswith(f"{path}: ") for path in paths.values()):
+        files = {
+            (name, key): path
+            for name, each in photos.items()
+            for key, path in zip(each.manifest["image_key"], each.manifest["path"], strict=True)
+        }
+        if not any(error.message.startswith(f"{path}: ") for path in files.values()):
             raise
         problems = []
-        for done, (key, path) in enumerate(paths.items(), start=1):
+        for done, ((name, key), path) in enumerate(files.items(), start=1):
             try:
-                inspect(source(key))
+                inspect(photos[name].source(key))
             except (ImageProblem, OSError) as fault:
-                problems.append(f"{path}: {fault}")
-            on_progress(done, len(paths))
+                problems.append(f"{name}: {path}: {fault}" if name else f"{path}: {fault}")
+            on_progress(done, len(files))
         problems = problems or [error.message]
         count = f"{len(problems)} photo{'s' if len(problems) > 1 else ''}"
         raise InputError(f"{count} cannot be read.", problems) from None

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mlcore.cli.data import load_data
-from mlcore.cli.opening import check_target, embed_rows, open_model, write_json
+from mlcore.cli.opening import check_target, embed_rows, open_model, shared_labels, write_json
 from mlcore.cli.screen import Screen
 from mlcore.config.postprocess import Postprocess, SNorm, ZNorm, parse
 from mlcore.errors import InputError
@@ -27,7 +27,8 @@ def run_evaluate(arguments: argparse.Namespace, screen: Screen) -> int:
     chains = parse_chains(arguments.postprocess)
     check_target(arguments.out)
     embedder = open_model(arguments)
-    manifest, source = load_data(arguments.data, screen.say, screen.bar("import"))
+    shared = shared_labels(arguments)
+    manifest, source = load_data(arguments.data, screen.say, screen.bar("import"), shared_labels=shared)
     rows = validation_rows(manifest)
     embeddings = embed_rows(embedder, rows, source, arguments, screen)
     cohort = None
@@ -43,6 +44,8 @@ def run_evaluate(arguments: argparse.Namespace, screen: Screen) -> int:
         screen.clear()
         del after[BEFORE]
     content = report.to_json()
+    if arguments.closed_set:
+        content |= closed_set(train, rows)
     if after:
         content["postprocess"] = {text: each.to_json() for text, each in after.items()}
     if arguments.out:
@@ -51,6 +54,7 @@ def run_evaluate(arguments: argparse.Namespace, screen: Screen) -> int:
         print(json.dumps(content))
     else:
         print_report(report, after)
+        print_closed_set(content)
     return 0
 
 
@@ -68,6 +72,18 @@ def parse_chains(texts: Sequence[str]) -> Chains:
     if problems:
         raise InputError("The post-processing is not valid.", problems)
     return chains
+
+
+def closed_set(train: pd.DataFrame, rows: pd.DataFrame) -> dict[str, Any]:
+    """What a report states of `rows` some of whose labels train too, where that was chosen."""
+    both = set(train["label"]) & set(rows["label"])
+    return {"closed_set": True, "labels_in_both_splits": len(both)}
+
+
+def print_closed_set(content: Mapping[str, Any]) -> None:
+    """What `closed_set` added to a report, in words."""
+    if content.get("closed_set"):
+        print(f"closed set: {content['labels_in_both_splits']} labels of these figures are in both splits")
 
 
 def validation_rows(manifest: pd.DataFrame) -> pd.DataFrame:

@@ -83,7 +83,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--set", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="as loss.margin=0.1; repeatable"
     )
 
-    check = commands.add_parser("check", parents=[common], help="list every fault of a table and its photos")
+    closed = argparse.ArgumentParser(add_help=False)
+    closed.add_argument(
+        "--closed-set", action="store_true", help="take labels that are in both splits, which the report then states"
+    )
+
+    check = commands.add_parser("check", parents=[common, closed], help="list every fault of a table and its photos")
     check.add_argument("data", type=Path, help="a table beside its images, or a folder per label")
     check.set_defaults(run=run_check)
 
@@ -93,15 +98,24 @@ def build_parser() -> argparse.ArgumentParser:
     recipe.add_argument("name", nargs="?", help=f"a YAML file, or one of: {', '.join(NAMED)}; none lists these")
     recipe.set_defaults(run=run_recipe)
 
-    train = commands.add_parser("train", parents=[on_data, changed], help="train a recipe")
+    train = commands.add_parser("train", parents=[on_data, changed, closed], help="train a recipe")
     train.add_argument("--recipe", default="quick", help=f"a YAML file, or one of: {', '.join(NAMED)}")
     train.add_argument("--out", type=Path, required=True, help="the folder for checkpoints, model and report.json")
     train.add_argument("--resume", action="store_true", help="go on from the newest checkpoint in --out")
+    train.add_argument(
+        "--validate",
+        action="append",
+        default=[],
+        metavar="NAME=TABLE",
+        help="validate on the validation rows of this table too; repeatable, and best_metric may be sets/NAME/cmc@1",
+    )
     there_too = "figures there too; repeatable (torchrun takes --log for its own: say --logger)"
     train.add_argument("--log", "--logger", action="append", default=[], choices=LOGGERS, help=there_too)
     train.set_defaults(run=run_train)
 
-    evaluate = commands.add_parser("evaluate", parents=[on_data, on_model], help="report how well a model retrieves")
+    evaluate = commands.add_parser(
+        "evaluate", parents=[on_data, on_model, closed], help="report how well a model retrieves"
+    )
     evaluate.add_argument(
         "--postprocess",
         action="append",

@@ -15,10 +15,11 @@ from mlcore.cli.data import all_damage_listed
 from mlcore.cli.screen import Screen
 from mlcore.data import Source
 from mlcore.embed import embed_manifest
-from mlcore.engine import pick_device
+from mlcore.engine import ValidationSet, pick_device
 from mlcore.errors import InputError
 from mlcore.export import whole
 from mlcore.model import CONFIG, Embedder, load_model
+from mlcore.table import Severity
 
 NO_CACHE = "none"
 
@@ -44,6 +45,11 @@ def open_model(arguments: argparse.Namespace) -> Embedder:
     return load_model(model_folder(arguments.model), open_device(arguments.device))
 
 
+def shared_labels(arguments: argparse.Namespace) -> Severity:
+    """What a label in both splits is: an error, unless a closed-set evaluation is wanted."""
+    return "warning" if arguments.closed_set else "error"
+
+
 def cache_dir(asked: str | None) -> Path | None:
     """`none`: no cache. Nothing asked: below the user's own folder for caches."""
     if asked == NO_CACHE:
@@ -60,7 +66,7 @@ def embed_rows(
     label: str = "embed",
 ) -> NDArray[np.float32]:
     """`(N, D)`. Raises InputError that names every photo that cannot be read."""
-    with all_damage_listed(rows, source, screen.bar("look over")):
+    with all_damage_listed({"": ValidationSet(rows, source)}, screen.bar("look over")):
         return embed_manifest(
             embedder,
             rows,

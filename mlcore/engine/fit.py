@@ -1,6 +1,8 @@
 """The one call that trains."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 import torch
@@ -10,9 +12,10 @@ from mlcore.data import Source
 from mlcore.distributed import join
 from mlcore.engine.state import TrainResult
 from mlcore.engine.training import Training
+from mlcore.engine.validation import ValidationSet, training_faults
 from mlcore.errors import InputError
 from mlcore.events import OnEvent, ShouldStop
-from mlcore.table import preflight
+from mlcore.table import Severity
 
 
 def pick_device(asked: str | None) -> str:
@@ -30,6 +33,8 @@ def fit(
     resume_from: Path | None = None,
     device: str | None = None,
     cache_dir: Path | None = None,
+    also: Mapping[str, ValidationSet] = MappingProxyType({}),
+    shared_labels: Severity = "error",
 ) -> TrainResult:
     """Trains `recipe` on the manifest's train rows and keeps the weights that validate best.
 
@@ -37,11 +42,13 @@ def fit(
     and the rows alone: stopped, killed and resumed, it is the same to the last bit. Started by `torchrun`, all
     processes train one model; the first one reports and writes.
     cache_dir: where decoded photos are kept, for any number of trainings; by default below `out_dir`.
+    also: further sets to validate on, by name; each is measured whenever the manifest's validation rows are, and
+    `best_metric` may name one: `sets/NAME/cmc@1`. shared_labels: "warning" takes labels that train and validate too,
+    for closed-set evaluation is a choice.
     Raises InputError, before any work, for rows or a recipe that cannot train; every fault is listed.
     """
-    faults = [problem for problem in preflight(manifest, recipe) if problem.severity == "error"]
-    if faults:
-        raise InputError("This training cannot start.", [f"{fault.message} {fault.remedy}" for fault in faults])
+    if faults := training_faults(recipe, manifest, also, shared_labels):
+        raise InputError("This training cannot start.", faults)
     world = join(device)
     chosen = pick_device(device)
     if chosen == "cuda" and world.size > 1:
@@ -49,6 +56,6 @@ def fit(
         torch.cuda.set_device(chosen)
     report = on_event if world.is_first else lambda event: None
     training = Training(
-        recipe, manifest, source, out_dir, report, should_stop, chosen, cache_dir or out_dir / "cache", world
+        recipe, manifest, source, out_dir, report, should_stop, chosen, cache_dir or out_dir / "cache", world, also
     )
     return training.run(resume_from)

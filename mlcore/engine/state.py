@@ -9,7 +9,10 @@ CHECKPOINTS_KEPT = 2
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a training ended. `stopped`: on request, with a checkpoint to go on from and no model."""
+    """How a training ended. `stopped`: on request, with a checkpoint to go on from and no model.
+
+    best_sets, untrained_sets: the figures of the further validation sets, by name, at the same steps as those above.
+    """
 
     stopped: bool
     steps: int
@@ -19,6 +22,8 @@ class TrainResult:
     model_dir: Path | None
     seconds: float
     images_per_second: float
+    best_sets: dict[str, dict[str, float]] = field(default_factory=dict)
+    untrained_sets: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -31,6 +36,8 @@ class Progress:
     best_value: float = -math.inf  # of the recipe's `best_metric`
     best_metrics: dict[str, float] = field(default_factory=dict)
     untrained_metrics: dict[str, float] = field(default_factory=dict)
+    best_sets: dict[str, dict[str, float]] = field(default_factory=dict)  # of the further validation sets, by name
+    untrained_sets: dict[str, dict[str, float]] = field(default_factory=dict)
     not_better: int = 0  # validations since the best one
     drops: int = 0  # how often a plateau has lowered the learning rate
     since_drop: int = 0  # validations without a better figure since then

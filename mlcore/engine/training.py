@@ -2,8 +2,10 @@
 
 import math
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,14 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from mlcore.averaging import Averaged
 from mlcore.checkpoint import read_checkpoint, write_checkpoint
-from mlcore.config import Plateau, Recipe
+from mlcore.config import Recipe
 from mlcore.data import Source, training_batches
 from mlcore.distributed import World, agree, gather, same_weights, sum_gradients
-from mlcore.embed import Stopped, embed_manifest
+from mlcore.embed import Stopped
 from mlcore.engine.state import CHECKPOINTS_KEPT, Progress, TrainResult, checkpoints
+from mlcore.engine.validation import Reports, ValidationSet, entered, evaluated, judge
 from mlcore.errors import InputError
-from mlcore.evaluate import Report, evaluate
+from mlcore.evaluate import Report
 from mlcore.events import CheckpointWritten, Message, OnEvent, ShouldStop, Started, StepDone, Validated
 from mlcore.extractors import Network, build_extractor, parameter_groups
 from mlcore.losses import LossOutput, MetricLoss, build_loss
@@ -28,24 +31,11 @@ from mlcore.manifest import photo_groups
 from mlcore.model import Embedder, save_model
 from mlcore.preprocess import Preprocessor
 from mlcore.quick import has_fast_bf16
-from mlcore.samplers import BatchPlan, shard
+from mlcore.samplers import BatchPlan
 from mlcore.schedule import learning_rate
 
 COLLAPSE_SPREAD = 0.01  # 1 - length of the mean of a batch's embeddings; 0 when all are the same
 PRECISIONS = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def figure(report: Report, name: str) -> float:
-    """A figure by name: `cmc@1`, `overall/cmc@1` or `categories/NAME/cmc@1`. Raises InputError for no such figure."""
-    kind, _, rest = name.rpartition("/")
-    known = report.overall
-    if kind.startswith("categories/"):
-        found = [each.metrics for each in report.categories if each.name == kind.removeprefix("categories/")]
-        known = found[0] if found else {}
-    if (kind not in ("", "overall") and not kind.startswith("categories/")) or rest not in known:
-        choice = ", ".join(sorted(known)) or "none: there is no such category"
-        raise InputError(f"The recipe asks for the best {name}, which is not measured. Choose one of: {choice}.")
-    return known[rest]
 
 
 def label_categories(rows: pd.DataFrame, codes: np.ndarray[Any, Any], count: int) -> Tensor:
@@ -70,6 +60,7 @@ class Training:
         device: str,
         cache_dir: Path,
         world: World,
+        also: Mapping[str, ValidationSet] = MappingProxyType({}),
     ) -> None:
         self.recipe, self.source, self.out_dir, self.world = recipe, source, out_dir, world
         self.on_event, self.should_stop, self.device, self.cache_dir = on_event, should_stop, device, cache_dir
@@ -77,7 +68,9 @@ class Training:
         # A processor that only imitates bfloat16 trains several times slower with it than in float32.
         self.amp = "none" if recipe.amp == "bf16" and not has_fast_bf16(device) else recipe.amp
         self.train_rows = manifest[manifest["split"] == "train"].reset_index(drop=True)
-        self.validation_rows = manifest[manifest["split"] == "validation"].reset_index(drop=True)
+        self.set_names = tuple(also)
+        # The recipe's own first.
+        self.sets = [each.held_out() for each in (ValidationSet(manifest, source), *also.values())]
         codes, names = pd.factorize(self.train_rows["label"], sort=True)
         self.labels = torch.from_numpy(codes.astype(np.int64))
         self.photo_numbers = torch.from_numpy(photo_groups(self.train_rows).to_numpy(np.int64, copy=True))
@@ -253,49 +246,31 @@ class Training:
             )
 
     def validate(self) -> None:
-        """Evaluates the validation rows; keeps the weights if they are the best so far, stops if none were for long."""
-        progress, recipe = self.progress, self.recipe
+        """Evaluates every set; keeps the weights if they are the best so far, stops if none were for long."""
+        progress = self.progress
         with self.average.in_place() if self.average else nullcontext():
-            report = evaluate(self.embed_validation(), self.validation_rows, device=self.device)
-            value = figure(report, recipe.best_metric)
-            if progress.step == 0:
-                progress.untrained_metrics = report.overall
-            is_best = progress.step > 0 and (not self.best_weights or value > progress.best_value)
+            main, *others = [self.evaluated(each) for each in self.sets]
+            reports = Reports(main, dict(zip(self.set_names, others, strict=True)))
+            is_best = entered(reports, progress, self.recipe.best_metric)
             if is_best:
-                progress.best_step, progress.best_metrics, progress.best_value = progress.step, report.overall, value
                 self.best_weights = {
                     key: weight.detach().cpu().clone() for key, weight in self.network.state_dict().items()
                 }
         progress.validated_step = progress.step
-        self.on_event(Validated(progress.step, report.overall, is_best))
+        self.on_event(Validated(progress.step, reports.main.overall, is_best, reports.figures()))
         if progress.step > 0:
-            self.judge(is_best)
+            judge(progress, self.recipe, self.on_event, is_best=is_best)
 
-    def embed_validation(self) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """`(N, D)`: every process embeds a part of the rows, each row once."""
-        places = shard(list(range(len(self.validation_rows))), self.world.rank, self.world.size)
-        embeddings = embed_manifest(
+    def evaluated(self, rows: ValidationSet) -> Report:
+        return evaluated(
             Embedder(self.network, self.recipe.preprocess, self.device),
-            self.validation_rows.iloc[places].reset_index(drop=True),
-            self.source,
+            rows,
+            world=self.world,
             workers=self.recipe.workers,
             cache_dir=self.cache_dir,
-            should_stop=self.should_stop if self.world.size == 1 else lambda: False,  # together, or not at all
+            should_stop=self.should_stop,
             on_message=self.warn,
         )
-        part = torch.from_numpy(embeddings).to(self.device)
-        return gather(part, len(self.validation_rows), self.world).cpu().numpy()
-
-    def judge(self, is_best: bool) -> None:
-        """Counts validations without a better figure: they lower the rate of a plateau, and end the training early."""
-        progress, schedule = self.progress, self.recipe.optimizer.schedule
-        progress.not_better = 0 if is_best else progress.not_better + 1
-        progress.since_drop = 0 if is_best else progress.since_drop + 1
-        if isinstance(schedule, Plateau) and progress.since_drop >= schedule.patience:
-            progress.drops, progress.since_drop = progress.drops + 1, 0
-        if self.recipe.patience and progress.not_better >= self.recipe.patience and progress.step < self.recipe.steps:
-            progress.ended_early = True
-            self.on_event(Message(f"Stopped early at step {progress.step}: best was step {progress.best_step}."))
 
     def write_checkpoint(self) -> None:
         """Writes the whole state; keeps the last few. A full disk costs this checkpoint, not the training."""
@@ -346,6 +321,8 @@ class Training:
             best_step=self.progress.best_step,
             best_metrics=self.progress.best_metrics,
             untrained_metrics=self.progress.untrained_metrics,
+            best_sets=self.progress.best_sets,
+            untrained_sets=self.progress.untrained_sets,
             model_dir=model_dir,
             seconds=seconds,
             images_per_second=images / max(seconds, 1e-6),

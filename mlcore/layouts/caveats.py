@@ -11,6 +11,7 @@ def caveats(title: str, are: str, seen: str, options: Options) -> list[str]:
         text = (
             "Closed split: every label is in train and in validation, so figures tell how labels are found again that "
         )
-        text += "were trained on, not new ones. Check, train and evaluate refuse such a table; in a loop of your own "
+        text += "were trained on, not new ones. Check, train and evaluate take such a table with --closed-set, which "
+        text += "the report then states; in a loop of your own "
         notes.append(f'{text}`manifest_from_table(..., shared_labels="warning")` takes it.')
     return notes

@@ -14,9 +14,10 @@ from mlcore.events import Event, Message, Started, StepDone, Validated
 class Logger:
     """An `OnEvent` that writes a training to `folder`; `close` it at the end.
 
-    Figures by step are `train/loss`, `train/lr`, `train/images_per_second`, `train/` with the loss's inner ones, and
-    `overall/` with those of each validation. Nothing is opened before `Started`: of several processes, the one that
-    reports is the one that writes. Of the first failure `say` is told; then nothing more is written.
+    Figures by step are `train/loss`, `train/lr`, `train/images_per_second`, `train/` with the loss's inner ones,
+    `overall/` with those of each validation, and `sets/NAME/` with those of each further set. Nothing is opened before
+    `Started`: of several processes, the one that reports is the one that writes. Of the first failure `say` is told;
+    then nothing more is written.
     """
 
     name: ClassVar[str]
@@ -58,9 +59,12 @@ class Logger:
                 self.step = step
                 figures = {"loss": loss, "lr": lr, "images_per_second": rate, **logs}
                 self.figures(step, {f"train/{name}": value for name, value in figures.items()})
-            case Validated(step, metrics):
+            case Validated(step, metrics, _, sets):
                 self.step = step
-                self.figures(step, {f"overall/{name}": value for name, value in metrics.items()})
+                figures = {f"overall/{name}": value for name, value in metrics.items()}
+                for each, measured in sets.items():
+                    figures |= {f"sets/{each}/{name}": value for name, value in measured.items()}
+                self.figures(step, figures)
             case Message(text, level):
                 self.message(text, level)
 

@@ -20,7 +20,8 @@ class TensorBoard(Logger):
         if first_step:
             return
         settings = self.recipe.model_dump(mode="json")
-        best = f"overall/{self.recipe.best_metric.removeprefix('overall/')}"
+        best = self.recipe.best_metric
+        best = best if "/" in best else f"overall/{best}"
         for summary in self.package.summary.hparams(dict(flat(settings)), {best: 0}):
             self.writer.file_writer.add_summary(summary)
         text = yaml.safe_dump(settings, sort_keys=False)

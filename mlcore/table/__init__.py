@@ -11,7 +11,7 @@ columns are not read. Row numbers are those of a spreadsheet: the header is row 
 from mlcore.table.check import check_table
 from mlcore.table.fit import Note, TrainFacts, recipe_fit, train_facts
 from mlcore.table.folder import table_from_folder
-from mlcore.table.guard import preflight
+from mlcore.table.guard import check_set, preflight
 from mlcore.table.limits import OPTIONAL, REQUIRED
 from mlcore.table.problem import MAX_LISTED, Problem, Severity, capped
 from mlcore.table.read import (
@@ -34,6 +34,7 @@ __all__ = [
     "Severity",
     "TrainFacts",
     "capped",
+    "check_set",
     "check_table",
     "clean_path",
     "escape_cell",

@@ -1,7 +1,7 @@
 """The split guard: what stands between a manifest and a training, found before any work. No torch."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -26,6 +26,15 @@ def preflight(manifest: pd.DataFrame, recipe: Recipe, *, shared_labels: Severity
         *check_validation(manifest),
         *check_leaks(train, validation, shared_labels),
     ]
+
+
+def check_set(
+    name: str, manifest: pd.DataFrame, train: pd.DataFrame, *, shared_labels: Severity = "error"
+) -> list[Problem]:
+    """Faults of a further validation set, the validation rows of `manifest`, beside the rows that train."""
+    held_out = manifest[manifest["split"] == "validation"]
+    problems = [*check_validation(manifest), *check_leaks(train, held_out, shared_labels)]
+    return [replace(problem, message=f"Validation set {name}: {problem.message}") for problem in problems]
 
 
 def check_extractor(recipe: Recipe) -> list[Problem]:

@@ -18,6 +18,7 @@ from mlcore.engine import TrainResult, fit
 from mlcore.errors import InputError
 from mlcore.events import Event, StepDone, Validated
 from tests.mlcore.photos import make_photos, small_recipe, write_folder
+from tests.mlcore.test_validation import other_set
 
 lightning = pytest.importorskip("lightning")
 ours = importlib.import_module("mlcore.lightning")
@@ -29,7 +30,8 @@ QUIET = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "e
 class Kept(lightning.Callback):  # type: ignore[misc]
     """The loss of each step, undivided, and the figures of each validation."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: str = "overall/") -> None:
+        self.place = place
         self.losses: list[float] = []
         self.figures: list[dict[str, float]] = []
 
@@ -38,7 +40,7 @@ class Kept(lightning.Callback):  # type: ignore[misc]
 
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        self.figures.append({name: value for name, value in figures.items() if name.startswith("overall/")})
+        self.figures.append({name: value for name, value in figures.items() if name.startswith(self.place)})
 
 
 def by_lightning(recipe: Recipe, *callbacks: Any, ckpt_path: Path | None = None) -> tuple[Any, Kept]:
@@ -80,6 +82,29 @@ def test_losses_validations_and_model_are_those_of_fit(tmp_path: Path, changes: 
     assert result.model_dir is not None
     written = json.loads((result.model_dir / "config.json").read_text())
     assert module.save(tmp_path / "saved").extractor.model_dump(mode="json") == written["extractor"]
+
+
+def test_further_sets_are_measured_as_by_fit(tmp_path: Path) -> None:
+    also = {"other": other_set(), "pair": other_set(labels=2, samples=2)}
+    recipe = small_recipe(amp="none", best_metric="sets/other/map@r", validate_every=1, optimizer={"lr": 3e-3})
+    manifest, source = make_photos()
+    events: list[Event] = []
+    result = fit(recipe, manifest, source=source, out_dir=tmp_path, on_event=events.append, device="cpu", also=also)
+    module, kept = ours.MetricLearning(recipe, manifest, source, also=also), Kept("sets/")
+    settings = {**ours.trainer_settings(recipe), **QUIET, "enable_checkpointing": False}
+    lightning.Trainer(**settings, callbacks=[kept]).fit(module)
+    expected = [each.sets for each in events if isinstance(each, Validated)][1:]
+    assert len(kept.figures) == len(expected) == recipe.steps
+    for found, sets in zip(kept.figures, expected, strict=True):
+        flat = {f"sets/{name}/{key}": value for name, figures in sets.items() for key, value in figures.items()}
+        assert found == pytest.approx(flat, abs=1e-4)
+    assert module.parts.progress.best_step == result.best_step
+    assert module.parts.progress.best_sets == {
+        name: pytest.approx(figures, abs=1e-4) for name, figures in result.best_sets.items()
+    }
+    with pytest.raises(InputError) as caught:
+        ours.MetricLearning(recipe, manifest, source)
+    assert any("no further validation sets" in problem for problem in caught.value.problems)
 
 
 def test_a_resumed_training_is_the_undisturbed_one(tmp_path: Path) -> None:
@@ -124,10 +149,10 @@ module, kept = MetricLearning(recipe, manifest, source), Kept()
 
 class Rows(Dataset):
     def __len__(self):
-        return len(module.parts.validation_rows)
+        return len(module.parts.sets[0].manifest)
 
     def __getitem__(self, row):
-        key = module.parts.validation_rows["image_key"][row]
+        key = module.parts.sets[0].manifest["image_key"][row]
         return module.parts.preprocess.read(source(key), None), row
 
 strategy = lightning.pytorch.strategies.DDPStrategy(process_group_backend="gloo")

@@ -18,7 +18,7 @@ from tests.mlcore.photos import make_photos, small_recipe, write_folder
 EVENTS: list[Event] = [
     Started(6, 2, "cpu", 10),
     StepDone(3, 6, 0.5, 0.01, 80.0, {"active": 0.25}),
-    Validated(3, {"cmc@1": 0.75, "map@r": 0.5}, is_best=True),
+    Validated(3, {"cmc@1": 0.75, "map@r": 0.5}, is_best=True, sets={"street": {"cmc@1": 0.25}}),
     Message("Careful.", level="warning"),
 ]
 
@@ -68,7 +68,7 @@ def test_every_event_comes_under_its_name_and_step(tmp_path: Path) -> None:
     assert written(tmp_path) == [
         "open 2",
         "figures 3 {'train/loss': 0.5, 'train/lr': 0.01, 'train/images_per_second': 80.0, 'train/active': 0.25}",
-        "figures 3 {'overall/cmc@1': 0.75, 'overall/map@r': 0.5}",
+        "figures 3 {'overall/cmc@1': 0.75, 'overall/map@r': 0.5, 'sets/street/cmc@1': 0.25}",
         "message 3 warning Careful.",
         "end False",
     ]

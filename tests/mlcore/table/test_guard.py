@@ -4,7 +4,7 @@ import pandas as pd
 
 from mlcore.config import BalancedSampler, Recipe, ShuffleSampler
 from mlcore.manifest import as_manifest
-from mlcore.table import Problem, preflight
+from mlcore.table import Problem, check_set, preflight
 
 RECIPE = Recipe(sampler=BalancedSampler(labels=2, instances=2))
 
@@ -92,6 +92,20 @@ def test_leaks() -> None:
     problems = preflight(copied, RECIPE)
     assert short(problems) == [("path", "error")]
     assert f"Validation samples of files that train too: 1 ({len(TRAIN)})" in problems[0].message
+
+
+def test_a_further_validation_set_is_checked_beside_the_train_rows() -> None:
+    train = manifest(TRAIN, sha256=TRAIN_FILES)
+    others = [f"other-{number}" for number in range(6)]
+    sound = manifest([("c", "train"), ("d", "train"), *VALIDATION], sha256=others)  # train rows of its own do not count
+    assert check_set("street", sound, train) == []
+    assert short(check_set("street", manifest(TRAIN), train)) == [("split", "error")]
+    shared = manifest([("a", "validation"), ("a", "validation"), *VALIDATION], sha256=["train-0", *others[1:]])
+    problems = check_set("street", shared, train)
+    assert short(problems) == [("split", "error"), ("path", "error")]
+    assert problems[0].message.startswith("Validation set street: 1 label is in both splits")
+    allowed = check_set("street", shared, train, shared_labels="warning")
+    assert short(allowed) == [("split", "warning"), ("path", "error")]
 
 
 def test_long_lists_of_names_are_cut() -> None:
