@@ -16,6 +16,8 @@ LABELS = {
     "map_hits": "mAP@{k}, by hits",
     "r_precision": "R-precision",
     "mrr": "MRR",
+    "fnmr": "FNMR@FMR={k}",
+    "pcf": "PCF@{k}",
     "loss": "Loss",
     "lr": "Learning rate",
     "images_per_second": "Images per second",
@@ -31,6 +33,10 @@ DEFINITIONS = {
     "r_precision": "Hits among the first R neighbours, divided by R, where R is how many relevant samples the query "
     "has; the mean over queries.",
     "mrr": "One divided by the rank of the first hit, 0 without a hit; the mean over queries.",
+    "fnmr": "The share of the pairs of one label that are taken for two (false non-match rate), with the highest "
+    "threshold at which no more than {k} of the pairs of two labels are taken for one (false match rate).",
+    "pcf": "Principal components fraction: the share of the embedding's dimensions that explain {k} of its variance, "
+    "the fewest that do. A small one: the model has collapsed onto few directions; 0: all embeddings are equal.",
     "loss": "What the training makes small: the mean over the batches since the last point.",
     "lr": "The step size of the optimizer.",
     "images_per_second": "How many images the training takes in each second.",

@@ -27,6 +27,9 @@ class Evaluation(models.Model):
     untrained = models.JSONField(default=dict)  # the same, of the network before training
     categories = models.JSONField(default=list)  # [{"id": 3, "name": "sneakers", "queries": n, "metrics": {...}}]
     counts = models.JSONField(default=dict)  # queries, gallery, queries_without_match
+    # What apps.reports.extras.measure gives: intervals, pcf, and verification or verification_left_out. {}: a report of
+    # before there were any.
+    extras = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = EvaluationQuerySet.as_manager()

@@ -19,6 +19,36 @@ NOT_KEPT = "label not kept"  # by a report from before labels were, whose manife
 
 
 @dataclass(frozen=True)
+class Interval:
+    """The confidence interval of a figure: shares, 0..1."""
+
+    low: float
+    high: float
+
+    @property
+    def is_point(self) -> bool:
+        """It has no width, for the queries were all alike."""
+        return self.low == self.high
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """The threshold for a wanted false match rate. Rates are shares, 0..1."""
+
+    wanted_fmr: float
+    distance: float | None  # cosine distance: pairs below it are taken for one label; None: all pairs are
+    false_match_rate: float
+    fnmr: float
+    interval: Interval | None  # of fnmr
+    few: bool  # the wanted rate allows less than one of the impostor pairs
+
+    @property
+    def score(self) -> float | None:
+        """The same threshold as a cosine, which the site shows as the score of a neighbour."""
+        return None if self.distance is None else 1 - self.distance
+
+
+@dataclass(frozen=True)
 class Shown:
     """A sample of a report, by the label that the snapshot has."""
 
@@ -51,6 +81,41 @@ def report_list(*, user: User, dataset_id: int | None = None) -> EvaluationQuery
     reports = Evaluation.objects.for_user(user).exclude(overall={}, counts={})
     reports = reports.select_related("run__dataset", "run__model_version__model", "snapshot").order_by("-id")
     return reports if dataset_id is None else reports.filter(run__dataset_id=dataset_id)
+
+
+def intervals(evaluation: Evaluation) -> dict[str, Interval]:
+    """The intervals that a report has, by figure; none of a report from before there were any."""
+    figures = evaluation.extras.get("intervals", {}).get("figures", {})
+    return {name: Interval(*bounds) for name, bounds in figures.items()}
+
+
+def interval_definition(evaluation: Evaluation, measured: int) -> str:
+    """What the intervals of a report say, for people; empty where it has none. measured: over how many queries."""
+    how = evaluation.extras.get("intervals")
+    if not how:
+        return ""
+    return (
+        f"{how['resamples']:,} times, {measured:,} queries were drawn anew from these {measured:,}, some twice and "
+        f"some not at all. In {100 * how['confidence']:.0f} % of the draws the figure lay between the two (percentile "
+        "bootstrap, Efron 1979). Other queries of the same labels would move it about as much; other labels may move "
+        "it more."
+    )
+
+
+def operating_points(evaluation: Evaluation) -> list[OperatingPoint]:
+    """The thresholds of a report, the largest wanted rate first; none where verification has none or was left out."""
+    verification, known = evaluation.extras.get("verification", {}), intervals(evaluation)
+    return [
+        OperatingPoint(
+            wanted_fmr=point["wanted_fmr"],
+            distance=point["threshold"],
+            false_match_rate=point["false_match_rate"],
+            fnmr=point["fnmr"],
+            interval=known.get(f"fnmr@{point['wanted_fmr']}"),
+            few=point["wanted_fmr"] * verification["impostor"] < 1,
+        )
+        for point in sorted(verification.get("points", []), key=lambda point: -point["wanted_fmr"])
+    ]
 
 
 def worst_queries(*, evaluation: Evaluation, count: int = WORST) -> list[WorstQuery]:

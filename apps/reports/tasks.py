@@ -14,13 +14,14 @@ from apps.datasets.models import Category, Sample
 from apps.datasets.selectors.snapshots import manifest_read
 from apps.datasets.sources import StorageSource, photo_cache_dir
 from apps.jobs.context import JobContext
+from apps.reports.extras import measure
 from apps.reports.models import Evaluation, QueryResult
 from apps.training.models import Run
 from apps.zoo.files import folder_read
 from mlcore.embed import Stopped, embed_manifest
 from mlcore.engine import pick_device
 from mlcore.errors import InputError
-from mlcore.evaluate import QueryReport, Report, evaluate
+from mlcore.evaluate import QueryReport, Report
 from mlcore.model import load_model
 
 ROWS_PER_INSERT = 2000
@@ -53,10 +54,10 @@ def evaluate_job(context: JobContext) -> dict[str, Any]:
             should_stop=context.should_stop,
         )
         context.progress(0, stage="measuring")
-        report = evaluate(embeddings, rows)
+        report, extras = measure(embeddings, rows)
         context.check()
         context.progress(0, len(report.queries), unit="queries", stage="writing the report")
-        return report_write(context, run, rows, report)
+        return report_write(context, run, rows, report, extras)
     except Stopped:
         context.check()
         raise
@@ -68,8 +69,10 @@ def evaluate_job(context: JobContext) -> dict[str, Any]:
             folder.parent.rmdir()
 
 
-def report_write(context: JobContext, run: Run, rows: pd.DataFrame, report: Report) -> dict[str, Any]:
-    """Writes the evaluation and its queries, all or nothing."""
+def report_write(
+    context: JobContext, run: Run, rows: pd.DataFrame, report: Report, extras: dict[str, Any]
+) -> dict[str, Any]:
+    """Writes the evaluation and its queries, all or nothing. extras: of `apps.reports.extras.measure`."""
     category_ids = dict(Category.objects.filter(dataset=run.dataset).values_list("name", "id"))
     categories = [
         {
@@ -92,6 +95,7 @@ def report_write(context: JobContext, run: Run, rows: pd.DataFrame, report: Repo
                 "untrained": run.untrained_metrics,
                 "categories": categories,
                 "counts": counts,
+                "extras": extras,
             },
         )
         evaluation.queries.all().delete()

@@ -5,9 +5,9 @@ from typing import Any
 
 import yaml
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from mlcore.config import PRESETS, ArcFace, BalancedSampler, Recipe, ShuffleSampler, Triplet
+from mlcore.config.faults import recipe_faults
 from mlcore.table import Note, TrainFacts, recipe_fit
 
 ARCHES = [
@@ -24,7 +24,7 @@ MAX_TEXT = 20_000  # characters; a complete recipe has about a thousand
 
 
 class RecipeError(Exception):
-    """The text is no recipe. `problems`: `{"column", "message", "remedy", "severity"}`, the column a field's path."""
+    """The text is no recipe. `problems`: `{"column", "message", "remedy", "severity"}`, the column a key's path."""
 
     def __init__(self, problems: list[dict[str, str]]) -> None:
         super().__init__("; ".join(f"{problem['column']}: {problem['message']}" for problem in problems))
@@ -61,28 +61,8 @@ def recipe_validate(data: dict[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
-        raise RecipeError([fault_problem(fault) for fault in error.errors()]) from None
-
-
-def fault_problem(fault: ErrorDetails) -> dict[str, str]:
-    """One of pydantic's errors in the site's words, with what to write instead where that is known."""
-    column, context = ".".join(map(str, fault["loc"])), fault.get("ctx", {})
-    match fault["type"]:
-        case "union_tag_invalid":
-            kinds = str(context["expected_tags"]).replace("'", "")
-            return problem(column, f"There is no kind {context['tag']!r} of it.", f"Choose one of: {kinds}.")
-        case "union_tag_not_found":
-            return problem(column, "Its kind is missing.", "Add a line `kind:` to it; a preset's recipe shows how.")
-        case "literal_error":
-            choices = str(context["expected"]).replace("'", "")
-            return problem(
-                column, f"{str(fault['input'])[:80]!r} is none of its choices.", f"Choose one of: {choices}."
-            )
-        case "extra_forbidden":
-            return problem(column, "There is no setting of this name here.", "Correct the name, or take the line out.")
-        case _:
-            message = fault["msg"].replace("Input should be", "It should be").removeprefix("Value error, ")
-            return problem(column, f"{message}.")
+        faults = recipe_faults(error, data)
+        raise RecipeError([problem(fault.key, fault.message, fault.remedy) for fault in faults]) from None
 
 
 def problem(column: str, message: str, remedy: str = "") -> dict[str, str]:

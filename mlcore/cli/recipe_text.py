@@ -8,8 +8,8 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from mlcore.cli.recipe_faults import kind_of, models_in
 from mlcore.config import Recipe
+from mlcore.config.faults import kind_of, models_in
 
 LINE = 100  # a comment that would end beyond it goes above its setting
 

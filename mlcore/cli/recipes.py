@@ -8,13 +8,14 @@ import pandas as pd
 import yaml
 from pydantic import ValidationError
 
-from mlcore.cli.recipe_faults import Origins, fault_text
 from mlcore.config import PRESETS, Recipe
+from mlcore.config.faults import Fault, Place, recipe_faults
 from mlcore.errors import InputError
 from mlcore.recipes import PUBLISHED
 from mlcore.table import Note, recipe_fit, train_facts
 
 NAMED = [*PRESETS, *PUBLISHED]
+Origins = dict[Place, str]  # where a key was written: "line 3", "--set steps=5"
 
 
 def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
@@ -37,8 +38,19 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
-        problems = [fault_text(fault, tree, origins) for fault in error.errors()]
+        problems = [fault_text(fault, origins) for fault in recipe_faults(error, tree)]
         raise InputError(f"The recipe {name} is not valid.", problems) from None
+
+
+def fault_text(fault: Fault, origins: Origins) -> str:
+    """A fault with the place where its key, or the group that it is in, was written.
+
+    >>> fault_text(Fault(("loss", "margn"), "There is no such key.", "Did you mean margin?"), {("loss",): "line 2"})
+    'loss.margn (line 2): There is no such key. Did you mean margin?'
+    """
+    ends = range(len(fault.place), 0, -1)
+    origin = next((origins[fault.place[:end]] for end in ends if fault.place[:end] in origins), None)
+    return f"{fault.key}{f' ({origin})' if origin else ''}: {fault.message} {fault.remedy}".rstrip()
 
 
 def fit_preset(recipe: Recipe, name: str, changes: Sequence[str], manifest: pd.DataFrame) -> tuple[Recipe, list[Note]]:

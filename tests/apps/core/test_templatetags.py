@@ -95,12 +95,13 @@ def test_ago_without_a_moment() -> None:
 
 def test_every_metric_of_a_report_has_a_label_and_a_definition() -> None:
     names = "cmc@1 cmc@5 cmc@10 precision@5 precision@10 map@5 map@10 map@r r_precision mrr recall@10 map_hits@10"
-    for name in names.split():
+    for name in [*names.split(), "fnmr@0.01", "pcf@0.9"]:
         assert metrics.definition(name), name
         assert "{" not in metrics.definition(name) + metrics.label(name)
     assert metrics.label("cmc@1") == "CMC@1"
     assert metrics.label("map@r") == "mAP@R"
     assert metrics.label("map_hits@10") == "mAP@10, by hits"
+    assert metrics.label("fnmr@0.001") == "FNMR@FMR=0.001"
     assert "divided by R" in metrics.definition("map@r")
 
 

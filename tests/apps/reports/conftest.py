@@ -9,10 +9,10 @@ from apps.datasets.selectors.snapshots import manifest_read
 from apps.jobs.context import JobContext
 from apps.jobs.models import Job
 from apps.jobs.services import job_submit
+from apps.reports.extras import measure
 from apps.reports.models import Evaluation
 from apps.reports.tasks import report_write
 from apps.training.models import Run
-from mlcore.evaluate import evaluate
 from tests.apps.training.conftest import dataset, manager, photos, run, snapshot, viewer
 
 __all__ = ["dataset", "manager", "photos", "run", "snapshot", "viewer"]
@@ -27,7 +27,7 @@ def report_of(run: Run, *, seed: int = 0) -> Evaluation:
     rows = frame[frame["split"] == "validation"].reset_index(drop=True)
     vectors: Any = np.random.default_rng(seed).normal(size=(len(rows), 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    report_write(context, run, rows, evaluate(vectors, rows))
+    report_write(context, run, rows, *measure(vectors, rows))
     Job.objects.filter(pk=job.pk).update(state=Job.State.SUCCEEDED)
     return Evaluation.objects.get(job=job)
 

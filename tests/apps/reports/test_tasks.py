@@ -15,11 +15,12 @@ from apps.jobs.context import JobContext, Replaced
 from apps.jobs.models import Job
 from apps.jobs.runner import run_inline
 from apps.jobs.services import job_submit
+from apps.reports.extras import measure
 from apps.reports.models import Evaluation, QueryResult
 from apps.reports.selectors import deleted_count
 from apps.reports.tasks import left_out, report_write
 from apps.training.models import Run
-from mlcore.evaluate import QueryReport, evaluate
+from mlcore.evaluate import QueryReport
 from tests.apps.reports.conftest import report_of
 from tests.apps.training.conftest import Photos
 
@@ -36,6 +37,16 @@ def test_a_report_names_its_queries_and_categories(report: Evaluation, run: Run)
     assert entry is not None
     assert len(entry.neighbours) == 10
     assert {"sample", "label", "distance", "hit"} == set(entry.neighbours[0])
+
+
+def test_a_report_keeps_its_extras(report: Evaluation) -> None:
+    extras = report.extras
+    assert set(extras) == {"intervals", "pcf", "verification"}
+    assert extras["intervals"]["figures"].keys() == report.overall.keys() | {"fnmr@0.1", "fnmr@0.01", "fnmr@0.001"}
+    low, high = extras["intervals"]["figures"]["map@r"]
+    assert low < report.overall["map@r"] < high
+    assert extras["pcf"]["embeddings"] == 30
+    assert extras["pcf"]["dimension"] == 8
 
 
 def test_names_are_those_of_the_snapshot(run: Run) -> None:
@@ -60,12 +71,12 @@ def test_written_again_it_is_replaced(report: Evaluation, run: Run) -> None:
     import numpy as np
 
     vectors = np.tile(np.eye(1, 8, dtype=np.float32), (len(rows), 1))
-    report_write(context, run, rows, evaluate(vectors, rows))
+    report_write(context, run, rows, *measure(vectors, rows))
     assert Evaluation.objects.count() == 1
     assert QueryResult.objects.count() == 30
     Job.objects.filter(pk=report.job_id).update(attempt=2)
     with pytest.raises(Replaced):
-        report_write(context, run, rows, evaluate(vectors, rows))
+        report_write(context, run, rows, *measure(vectors, rows))
     assert QueryResult.objects.count() == 30
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.core.files.storage import default_storage
@@ -54,7 +55,7 @@ def test_the_measured_are_counted_with_their_labels(client: Client, report: Eval
     assert "Few were measured: 27 queries of 6 labels." in page
     assert "27 of 30" in client.get(reverse("reports:list")).content.decode()
     QueryResult.objects.filter(pk=report.queries.latest("pk").pk).update(label="")  # of before labels were kept
-    assert "labels," not in client.get(url(report)).content.decode()
+    assert "searches, for photos of" not in client.get(url(report)).content.decode()
 
 
 def test_enough_that_was_measured_needs_no_caution(report: Evaluation) -> None:
@@ -163,9 +164,106 @@ def test_a_head_of_the_table_turns_the_order_round(client: Client, report: Evalu
     assert "?sort=-queries#categories" in page
 
 
+def words(page: str) -> str:
+    """The page's text as people read it."""
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+
+
+def changed(report: Evaluation, **extras: Any) -> None:
+    Evaluation.objects.filter(pk=report.pk).update(extras=report.extras | extras)
+
+
+def test_each_headline_has_its_interval(client: Client, report: Evaluation) -> None:
+    page = client.get(url(report)).content.decode()
+    for name in selectors.HEADLINES:
+        low, high = report.extras["intervals"]["figures"][name]
+        assert f"95 %: {100 * low:.1f} % to {100 * high:.1f} %" in words(page), name
+    assert "1,000 times, 30 queries were drawn anew" in page
+
+
+def test_thresholds_carry_unit_rate_and_counts(client: Client, report: Evaluation) -> None:
+    page = words(client.get(url(report)).content.decode())
+    found = report.extras["verification"]
+    assert "their cosine distance (0 to 2) is below a threshold" in page
+    for point in found["points"]:
+        low, high = report.extras["intervals"]["figures"][f"fnmr@{point['wanted_fmr']}"]
+        row = f"{100 * point['wanted_fmr']:.1f} % {point['threshold']:.4f} {100 * point['fnmr']:.1f} %"
+        assert row in page
+        assert low == high or f"{row} {100 * low:.1f} % to {100 * high:.1f} %" in page
+    assert f"{found['genuine']:,} pairs of one label and {found['impostor']:,} pairs of two" in page
+    # 30 queries of 6 labels make 750 pairs of two labels, of which 0.1 % is not even one
+    assert page.count("few pairs") == 1
+
+
+def test_the_use_of_the_embedding_is_told(client: Client, report: Evaluation) -> None:
+    page = words(client.get(url(report)).content.decode())
+    assert f"PCF@0.9 {100 * report.extras['pcf']['figures']['pcf@0.9']:.1f} %" in page
+    assert "Dimensions 8 Embeddings 30" in page
+
+
+def test_a_report_of_before_has_no_extras(client: Client, report: Evaluation) -> None:
+    Evaluation.objects.update(extras={})
+    page = client.get(url(report))
+    assert page.status_code == 200
+    text = words(page.content.decode())
+    assert f"{100 * report.overall['cmc@1']:.1f} %" in text
+    assert not [word for word in ("95 %", "interval", "by one threshold", "PCF") if word in text]
+
+
+@pytest.mark.parametrize(
+    ("genuine", "impostor", "told"),
+    [
+        (12, 0, "there is no pair of two labels among 12."),
+        (0, 12, "there is no pair of one label among 12."),
+        (0, 0, "there are no pairs of a query with a gallery sample."),
+    ],
+)
+def test_without_pairs_of_both_kinds_there_is_no_threshold(
+    client: Client, report: Evaluation, genuine: int, impostor: int, told: str
+) -> None:
+    changed(report, verification={"genuine": genuine, "impostor": impostor, "points": [], "roc": []})
+    assert told in words(client.get(url(report)).content.decode())
+
+
+@pytest.mark.parametrize(
+    ("pairs", "genuine", "told"),
+    [
+        (4_900_000_000, 1, "there are 4,900,000,000, and more than 4,000,000,000 take too long."),
+        (3, 25_000_000, "25,000,000 of them are of one label, and more than 20,000,000 may take too much memory."),
+    ],
+)
+def test_what_was_left_out_is_said(client: Client, report: Evaluation, pairs: int, genuine: int, told: str) -> None:
+    del report.extras["verification"]
+    left_out = {"pairs": pairs, "genuine": genuine, "most_pairs": 4_000_000_000, "most_genuine": 20_000_000}
+    changed(report, verification_left_out=left_out)
+    text = words(client.get(url(report)).content.decode())
+    assert told in text
+    assert "Wanted FMR" not in text
+
+
+def test_queries_that_are_all_alike_have_no_interval(client: Client, report: Evaluation) -> None:
+    how = report.extras["intervals"]
+    changed(report, intervals=how | {"figures": {name: [1.0, 1.0] for name in how["figures"]}})
+    page = client.get(url(report)).content.decode()
+    assert "no interval" in page
+    assert "Every query gave the same" in page
+    assert "100.0 % to" not in words(page)
+    Evaluation.objects.update(counts={"queries": 1, "gallery": 30, "queries_without_match": 0})
+    assert "One query alone" in client.get(url(report)).content.decode()
+
+
+def test_a_threshold_that_lets_all_pass(client: Client, report: Evaluation) -> None:
+    point = {"wanted_fmr": 1.0, "threshold": None, "false_match_rate": 1.0, "fnmr": 0.0}
+    changed(report, verification=report.extras["verification"] | {"points": [point]})
+    assert "100.0 % any 0.0 % 100.00 % any" in words(client.get(url(report)).content.decode())
+
+
 def test_nothing_to_measure_says_so(client: Client, report: Evaluation) -> None:
     Evaluation.objects.update(
-        overall={}, categories=[], counts={"queries": 2, "gallery": 2, "queries_without_match": 2}
+        overall={},
+        categories=[],
+        counts={"queries": 2, "gallery": 2, "queries_without_match": 2},
+        extras=report.extras | {"intervals": report.extras["intervals"] | {"figures": {}}},
     )
     report.queries.all().delete()
     page = client.get(url(report))

@@ -1,5 +1,6 @@
 """A real training on drawn photos, in its own process and in this one."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -206,7 +207,8 @@ def bench(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         setattr(settings, name, getattr(test_settings, name))
     yield Bench()
     for watcher in supervise.watchers():
-        os.killpg(watcher.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may have ended meanwhile
+            os.killpg(watcher.pid, signal.SIGKILL)
         watcher.join(timeout=10)
 
 

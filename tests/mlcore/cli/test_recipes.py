@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from mlcore.cli import main
-from mlcore.cli.recipe_faults import groups_at, kind_of
 from mlcore.cli.recipe_text import commented
 from mlcore.cli.recipes import load_recipe
-from mlcore.config import PRESETS, Handcrafted, MemoryBank, Recipe, Triplet
+from mlcore.config import PRESETS, MemoryBank, Recipe, Triplet
+from mlcore.config.faults import groups_at
 from mlcore.errors import InputError
 from mlcore.recipes import PUBLISHED
 
@@ -49,12 +49,6 @@ def test_any_recipe_survives_its_own_text(recipe: Recipe, tmp_path: Path) -> Non
     file.write_text(commented(recipe, "A title"), encoding="utf-8")
     assert load_recipe(str(file)) == recipe
     assert yaml.safe_load(file.read_text()) == recipe.model_dump(mode="json")
-
-
-def test_all_kinds_are_known() -> None:
-    assert Handcrafted in kinds("extractor")
-    assert len(kinds("loss")) == 14
-    assert kind_of(kinds("sampler")[0]) == "balanced"
 
 
 def test_the_command_lists_presets_and_changes_them(capsys: pytest.CaptureFixture[str]) -> None:
