@@ -2,7 +2,7 @@
 
 >>> import lightning
 >>> module = MetricLearning(recipe, manifest, source)
->>> lightning.Trainer(**trainer_settings(recipe), accelerator="cpu").fit(module)
+>>> lightning.Trainer(**trainer_settings(recipe, "cpu")).fit(module)
 >>> config = module.save(folder)  # the best weights, for `python -m mlcore evaluate FOLDER` and the site
 
 The parts, and so the losses step by step, are those of `mlcore.engine.Training`. An epoch is what lies between two
@@ -25,7 +25,8 @@ from mlcore import compat  # before Lightning, which imports torchvision
 from mlcore.config import ModelConfig, Recipe
 from mlcore.data import Photos, Source, open_cache, training_batches
 from mlcore.distributed import World, gather
-from mlcore.engine.training import Training
+from mlcore.engine.fit import pick_device
+from mlcore.engine.training import Training, usable_amp
 from mlcore.engine.validation import Reports, ValidationSet, entered, judge, training_faults
 from mlcore.errors import InputError
 from mlcore.evaluate import Report, evaluate
@@ -48,11 +49,13 @@ VALIDATION_BATCH = 64
 Batches = Iterator[tuple[Tensor, Tensor]]
 
 
-def trainer_settings(recipe: Recipe) -> dict[str, Any]:
-    """What `lightning.Trainer` has to be told of a recipe."""
+def trainer_settings(recipe: Recipe, device: str | None = None) -> dict[str, Any]:
+    """What `lightning.Trainer` has to be told of a recipe. `device`: as for `fit`."""
+    device = pick_device(device)
     return {
+        "accelerator": torch.device(device).type,
         "max_epochs": math.ceil(recipe.steps / recipe.validate_every),
-        "precision": PRECISIONS[recipe.amp],
+        "precision": PRECISIONS[usable_amp(recipe, device)],
         "accumulate_grad_batches": recipe.optimizer.accumulate,
         "gradient_clip_val": recipe.optimizer.clip_norm,
         "log_every_n_steps": recipe.log_every,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -38,6 +38,11 @@ COLLAPSE_SPREAD = 0.01  # 1 - length of the mean of a batch's embeddings; 0 when
 PRECISIONS = {"none": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def usable_amp(recipe: Recipe, device: str) -> Literal["none", "bf16", "fp16"]:
+    """What the recipe asks for; `none` for bf16 that the processor only imitates, at a fraction of float32's speed."""
+    return "none" if recipe.amp == "bf16" and not has_fast_bf16(device) else recipe.amp
+
+
 def label_categories(rows: pd.DataFrame, codes: np.ndarray[Any, Any], count: int) -> Tensor:
     """`(K,)` int64: the number of each label's category, -1 for none. `codes`: `(N,)`, the label of each row."""
     categories = torch.full((count,), -1)
@@ -65,8 +70,7 @@ class Training:
         self.recipe, self.source, self.out_dir, self.world = recipe, source, out_dir, world
         self.on_event, self.should_stop, self.device, self.cache_dir = on_event, should_stop, device, cache_dir
         torch.manual_seed(recipe.seed)  # the first weights
-        # A processor that only imitates bfloat16 trains several times slower with it than in float32.
-        self.amp = "none" if recipe.amp == "bf16" and not has_fast_bf16(device) else recipe.amp
+        self.amp = usable_amp(recipe, device)
         self.train_rows = manifest[manifest["split"] == "train"].reset_index(drop=True)
         self.set_names = tuple(also)
         # The recipe's own first.

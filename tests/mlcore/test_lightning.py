@@ -50,6 +50,12 @@ def by_lightning(recipe: Recipe, *callbacks: Any, ckpt_path: Path | None = None)
     return module, kept
 
 
+@pytest.mark.parametrize(("fast", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_it_asks_for_no_bf16_that_is_only_imitated(monkeypatch: pytest.MonkeyPatch, fast: bool, precision: str) -> None:
+    monkeypatch.setattr("mlcore.engine.training.has_fast_bf16", lambda device: fast)
+    assert ours.trainer_settings(small_recipe(), "cpu")["precision"] == precision
+
+
 def by_fit(recipe: Recipe, out: Path) -> tuple[TrainResult, list[Event]]:
     manifest, source = make_photos()
     events: list[Event] = []
