@@ -38,8 +38,8 @@ $(STAMP): requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -r requirements.lock
 	@touch $@
 
-test: $(STAMP) ## run the tests (ARGS="-k login -x" goes to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## run the tests, on as many cores as there are, four at most (ARGS="-k login -x" goes to pytest)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(STAMP) ## lint, format, types, layers, templates, migrations
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ hypothesis.settings.load_profile("kindred")
 OWN_DATA_DIR = "" if "KINDRED_DATA_DIR" in os.environ else tempfile.mkdtemp(prefix="kindred-test-")
 if OWN_DATA_DIR:
     os.environ["KINDRED_DATA_DIR"] = OWN_DATA_DIR
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks of tests are small, and the cores are the workers'
 os.environ.setdefault("KINDRED_LOG_LEVEL", "WARNING")
 os.environ["KINDRED_DEBUG"] = "0"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kindred.settings")
@@ -39,10 +40,21 @@ from apps.accounts.models import User  # noqa: E402
 from kindred import postgres  # noqa: E402
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("numprocesses", default=None):
+        leave_to_workers()
+        return
     # A test database is made anew each time: nothing of it need survive a power cut.
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     postgres.ensure_running(options=["-c", "fsync=off", "-c", "full_page_writes=off"])
+
+
+def leave_to_workers() -> None:
+    """This process only hands out tests: each worker of pytest-xdist makes a site of its own, as if it were alone."""
+    del os.environ["DJANGO_SETTINGS_MODULE"]  # else pytest-django would read the settings there before this file
+    if OWN_DATA_DIR:
+        del os.environ["KINDRED_DATA_DIR"]
+        shutil.rmtree(OWN_DATA_DIR)
 
 
 def pytest_unconfigure() -> None:
