@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from mlcore.config import Extractor, ModelConfig, NetworkConfig, Preprocess
 from mlcore.errors import InputError
 from mlcore.extractors import Network, build_extractor
+from mlcore.extractors.weights import first_line
 from mlcore.preprocess import Preprocessor
 
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
@@ -29,6 +31,15 @@ def space_of(weights_sha256: str, preprocess: Preprocess, dimension: int) -> str
 
 def save_model(folder: Path, network: Network, extractor: Extractor, preprocess: Preprocess) -> ModelConfig:
     """Writes a model into `folder`, which is made. Returns what `config.json` says."""
+    config, weights = described(network, extractor, preprocess)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / WEIGHTS).write_bytes(weights)
+    (folder / CONFIG).write_text(config.model_dump_json(indent=2))
+    return config
+
+
+def described(network: Network, extractor: Extractor, preprocess: Preprocess) -> tuple[ModelConfig, bytes]:
+    """What `config.json` says of a network, and its weights as safetensors."""
     weights = save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()})
     sha256 = hashlib.sha256(weights).hexdigest()
     config = ModelConfig(
@@ -38,10 +49,13 @@ def save_model(folder: Path, network: Network, extractor: Extractor, preprocess:
         weights_sha256=sha256,
         space=space_of(sha256, preprocess, extractor.dimension),
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / WEIGHTS).write_bytes(weights)
-    (folder / CONFIG).write_text(config.model_dump_json(indent=2))
-    return config
+    return config, weights
+
+
+def ready_model(extractor: Extractor, preprocess: Preprocess, device: str = "cpu") -> "Embedder":
+    """An extractor before any training: the handcrafted one, or weights of the catalogue. Raises InputError."""
+    network = build_extractor(extractor, size=preprocess.size, preprocess=preprocess)
+    return Embedder(network, preprocess, device, described(network, extractor, preprocess)[0])
 
 
 def without_origin(extractor: Extractor) -> Extractor:
@@ -52,16 +66,27 @@ def without_origin(extractor: Extractor) -> Extractor:
 
 
 def load_model(folder: Path, device: str = "cpu") -> "Embedder":
-    """Reads a model and checks its weights against its checksum. Raises InputError where they disagree."""
+    """Reads a model and checks its weights against its checksum. Raises InputError where they disagree.
+
+    Nothing is unpickled: weights that are no safetensors are refused, whatever checksum is named for them.
+    """
     try:
         config = ModelConfig.model_validate_json((folder / CONFIG).read_bytes())
         weights = (folder / WEIGHTS).read_bytes()
-    except (OSError, ValidationError) as error:
-        raise InputError(f"{folder} holds no readable model: {error}") from None
+    except OSError as error:
+        text = f"{folder} holds no readable model: {Path(error.filename).name}: {error.strerror}. "
+        raise InputError(text + "Name a folder that a training wrote.") from None
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc'])) or CONFIG}: {fault['msg']}." for fault in error.errors()]
+        raise InputError(f"{folder} holds no readable model. Fetch its {CONFIG} again.", faults) from None
     if hashlib.sha256(weights).hexdigest() != config.weights_sha256:
         raise InputError(f"The weights in {folder} are not those that config.json names. Fetch the model again.")
     network = build_extractor(config.extractor, size=config.preprocess.size, preprocess=config.preprocess)
-    network.load_state_dict(load(weights))
+    try:
+        network.load_state_dict(load(weights))
+    except (SafetensorError, RuntimeError) as error:
+        text = f"The weights in {folder} are not of the network that {CONFIG} describes. Fetch the model again. "
+        raise InputError(text + f"({first_line(error)})") from None
     return Embedder(network, config.preprocess, device, config)
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from mlcore.cli.data import check_data, load_photos, read_data
-from mlcore.cli.opening import check_target, embed_rows, model_folder, open_model, shared_labels
+from mlcore.cli.opening import check_target, embed_rows, find_model, model_folder, open_model, shared_labels
 from mlcore.cli.recipe_text import commented
 from mlcore.cli.recipes import NAMED, load_recipe
 from mlcore.cli.screen import Screen
 from mlcore.config import Recipe
 from mlcore.errors import InputError
 from mlcore.export import export_model, whole
-from mlcore.model import CONFIG, WEIGHTS, load_model
+from mlcore.model import CONFIG, WEIGHTS
 
 RECIPE = "recipe.yaml"  # beside a model that this command line trained
 
@@ -69,12 +69,12 @@ def run_export(arguments: argparse.Namespace, screen: Screen) -> int:
     folder = model_folder(arguments.model)
     if arguments.out.resolve() in {(folder / name).resolve() for name in (CONFIG, WEIGHTS, RECIPE)}:
         raise InputError(f"{arguments.out} is a part of the model itself. Name another file.")
-    embedder = load_model(folder)
+    embedder = find_model(arguments.model)
     recipe = trained_by(folder)
     screen.wait(f"writing {arguments.format}")
     done = export_model(embedder, arguments.format, arguments.out, recipe=recipe)
     screen.clear()
-    if recipe is None:
+    if recipe is None and folder.exists():
         screen.say(f"{folder} holds no {RECIPE}: the file does not tell how the model was trained.")
     if done.cosine is None:
         screen.say("The vectors were not compared with the model's own: onnxruntime is not installed.")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlcore.cli.data import header_size
 from mlcore.cli.opening import check_target
 from mlcore.cli.screen import Screen
 from mlcore.errors import InputError
 from mlcore.export import whole
+from mlcore.images import image_size
 from mlcore.layouts import LAYOUTS, Counts, convert
 from mlcore.table import OPTIONAL, REQUIRED, escape_cell
 
@@ -42,7 +42,7 @@ def run_convert(arguments: argparse.Namespace, screen: Screen) -> int:
     spare_lists(out)
     screen.wait("reading lists and looking for photos")
     converted = convert(
-        arguments.layout, arguments.folder, split=arguments.split, boxes=arguments.boxes, image_size=header_size
+        arguments.layout, arguments.folder, split=arguments.split, boxes=arguments.boxes, image_size=image_size
     )
     screen.clear()
     prefix, notes = from_table_to_photos(out, arguments.folder)

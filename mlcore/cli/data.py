@@ -1,19 +1,31 @@
 """Photos on the disk as a manifest and a source: a table beside its images, or a folder per label."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
 from mlcore.cli.screen import OnProgress, silent
 from mlcore.engine import ValidationSet
 from mlcore.errors import InputError
-from mlcore.images import ImageProblem, inspect
+from mlcore.images import ImageProblem, image_size, inspect
 from mlcore.manifest import as_manifest, file_sha256
-from mlcore.table import BOX, REQUIRED, Problem, Severity, check_table, normalise_table, read_table, table_from_folder
+from mlcore.table import (
+    BOX,
+    REQUIRED,
+    Problem,
+    Severity,
+    check_copies,
+    check_table,
+    clean_path,
+    normalise_table,
+    read_table,
+    table_from_folder,
+)
+from mlcore.table.check import leads_outside
 from mlcore.table.read import row_numbers
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
@@ -37,14 +49,20 @@ def read_data(data: Path) -> tuple[pd.DataFrame, Path]:
     Raises InputError where there is neither.
     """
     if data.is_dir():
-        files = (file for file in sorted(data.rglob("*")) if file.suffix.lower() in SUFFIXES)
-        table = table_from_folder(file.relative_to(data).as_posix() for file in files)
+        files = (file for file in sorted(data.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file())
+        paths = (file.relative_to(data) for file in files)
+        table = table_from_folder(path.as_posix() for path in paths if not is_hidden(path))
         if table.empty:
             raise InputError(f"{data} holds no photos. Put them into a folder per label, or name a table.")
         return table, data
     if not data.is_file():
         raise InputError(f"{data} is not there. Name a table (CSV, TSV, parquet) or a folder of photos.")
     return read_table(data), data.parent
+
+
+def is_hidden(path: Path) -> bool:
+    """What systems leave beside photos, such as `._photo.jpg`."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
 def check_data(
@@ -60,32 +78,32 @@ def check_data(
         table,
         shared_labels=shared_labels,
         exists=lambda path: (root / path).is_file(),
-        image_size=lambda path: header_size(root / path),
+        image_size=lambda path: image_size(root / path),
     )
-    if decode and "path" in table:
-        for done, (number, path) in enumerate(zip(row_numbers(table), table["path"], strict=True), start=1):
-            if path and (root / path).is_file():
-                problems += damage(number, root / path)
-            on_progress(done, len(table))
+    if decode and {"path", "split"} <= set(table):
+        sha256, faults = look_over(table["path"], root, on_progress)
+        for number, path in zip(row_numbers(table), table["path"], strict=True):
+            if fault := faults.get(clean_path(path)):
+                problems.append(Problem(number, "path", fault, "Replace the file, or remove the row."))
+        problems += check_copies(table, sha256)
     return sorted(problems, key=lambda problem: problem.row)
 
 
-def damage(number: int, file: Path) -> list[Problem]:
-    try:
-        inspect(file.read_bytes())
-    except (ImageProblem, OSError) as error:
-        return [Problem(number, "path", f"{file.name}: {error}", "Replace the file, or remove the row.")]
-    return []
-
-
-def header_size(file: Path) -> tuple[int, int] | None:
-    """Width and height in pixels after EXIF rotation, without decoding; None where there is no telling."""
-    try:
-        with Image.open(file) as image:
-            turned = image.getexif().get(0x0112, 1) >= 5  # the four orientations that swap the sides
-            return (image.height, image.width) if turned else (image.width, image.height)
-    except (OSError, SyntaxError, ValueError):
-        return None
+def look_over(paths: pd.Series, root: Path, on_progress: OnProgress) -> tuple[dict[str, str], dict[str, str]]:
+    """By clean path: the SHA-256 of the files that are there, and what is wrong with them. Each is decoded once."""
+    sha256: dict[str, str] = {}
+    faults: dict[str, str] = {}
+    clean = {clean_path(path) for path in paths if path and not leads_outside(path)}
+    for done, path in enumerate(sorted(clean), start=1):
+        try:
+            if (root / path).is_file():
+                data = (root / path).read_bytes()
+                sha256[path] = hashlib.sha256(data).hexdigest()
+                inspect(data)
+        except (ImageProblem, OSError) as error:
+            faults[path] = f"{path}: {error}"
+        on_progress(done, len(clean))
+    return sha256, faults
 
 
 def load_data(

@@ -17,6 +17,7 @@ from mlcore.errors import InputError
 from mlcore.evaluate import FULL, Extras, Report, evaluate
 from mlcore.postprocess import evaluate_with
 from mlcore.postprocess.evaluate import BEFORE
+from mlcore.table.guard import check_shared_files
 
 SHOWN = ("cmc@1", "precision@5", "map@5", "map@r")
 NO_EXTRAS = Extras()
@@ -30,9 +31,11 @@ def run_evaluate(arguments: argparse.Namespace, screen: Screen) -> int:
     shared = shared_labels(arguments)
     manifest, source = load_data(arguments.data, screen.say, screen.bar("import"), shared_labels=shared)
     rows = validation_rows(manifest)
+    train = manifest[manifest["split"] == "train"].reset_index(drop=True)
+    for problem in check_shared_files(train, rows):  # a model that learned from this table's train rows knows them
+        screen.say(f"warning: {problem}")
     embeddings = embed_rows(embedder, rows, source, arguments, screen)
     cohort = None
-    train = manifest[manifest["split"] == "train"].reset_index(drop=True)
     if len(train) and any(isinstance(step, ZNorm | SNorm) for steps in chains.values() for step in steps):
         cohort = embed_rows(embedder, train, source, arguments, screen, "cohort")
     extras = FULL if arguments.extras else NO_EXTRAS

@@ -76,7 +76,11 @@ def build_parser() -> argparse.ArgumentParser:
     on_data.add_argument("--data", type=Path, required=True, help="a table beside its images, or a folder per label")
     on_model = argparse.ArgumentParser(add_help=False)
     on_model.add_argument(
-        "model", metavar="MODEL_DIR", type=Path, help="a folder with config.json and weights, or that of a training"
+        "model",
+        metavar="MODEL_DIR",
+        type=Path,
+        help="a folder with config.json and weights, or that of a training; colour_gradient needs no training, nor do "
+        "the weights of the catalogue, such as vit_s_14_dinov2",
     )
     changed = argparse.ArgumentParser(add_help=False)
     changed.add_argument(

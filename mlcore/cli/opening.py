@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,20 @@ import torch
 from numpy.typing import NDArray
 
 from mlcore.cache import default_cache_dir
+from mlcore.catalogue import CATALOGUE
 from mlcore.cli.data import all_damage_listed
 from mlcore.cli.screen import Screen
+from mlcore.config import Handcrafted, Preprocess
 from mlcore.data import Source
 from mlcore.embed import embed_manifest
 from mlcore.engine import ValidationSet, pick_device
 from mlcore.errors import InputError
 from mlcore.export import whole
-from mlcore.model import CONFIG, Embedder, load_model
+from mlcore.model import CONFIG, Embedder, load_model, ready_model
 from mlcore.table import Severity
 
 NO_CACHE = "none"
+UNTRAINED = Handcrafted()
 
 
 def open_device(asked: str | None) -> str:
@@ -42,7 +46,21 @@ def model_folder(folder: Path) -> Path:
 
 
 def open_model(arguments: argparse.Namespace) -> Embedder:
-    return load_model(model_folder(arguments.model), open_device(arguments.device))
+    return find_model(arguments.model, open_device(arguments.device))
+
+
+def find_model(model: Path, device: str = "cpu") -> Embedder:
+    """The model in a folder; where there is no such folder, what needs no training, by its name."""
+    if model.exists():
+        return load_model(model_folder(model), device)
+    name = str(model)
+    if name == UNTRAINED.arch:
+        return ready_model(UNTRAINED, Preprocess(), device)
+    if name in CATALOGUE:
+        entry = CATALOGUE[name]
+        return ready_model(entry.extractor.model_copy(update={"pretrained": name}), entry.preprocess, device)
+    names = ", ".join([UNTRAINED.arch, *CATALOGUE])
+    raise InputError(f"{model} holds no readable model: it is not there. Name the folder of a training, or: {names}.")
 
 
 def shared_labels(arguments: argparse.Namespace) -> Severity:
@@ -86,6 +104,15 @@ def check_target(path: Path | None) -> None:
         raise InputError(f"{path} is a folder. Name a file.")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is not there. Make the folder, or name another.")
+
+
+def check_folder(path: Path) -> None:
+    """The same for a folder, which need not be there yet. Makes none."""
+    there = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise InputError(f"{there} is a file. Name a folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{there} cannot be written into. Name another folder.")
 
 
 def write_json(path: Path, content: Any) -> None:

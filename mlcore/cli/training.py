@@ -15,7 +15,7 @@ from typing import Any
 from mlcore.cli.commands import RECIPE
 from mlcore.cli.data import all_damage_listed, load_tables
 from mlcore.cli.evaluation import SHOWN, closed_set, measure, print_closed_set, print_report, validation_rows
-from mlcore.cli.opening import cache_dir, embed_rows, open_device, shared_labels, write_json
+from mlcore.cli.opening import cache_dir, check_folder, embed_rows, open_device, shared_labels, write_json
 from mlcore.cli.recipe_text import commented
 from mlcore.cli.recipes import fit_preset, load_recipe
 from mlcore.cli.screen import Bar, Screen
@@ -39,8 +39,7 @@ def run_train(arguments: argparse.Namespace, screen: Screen) -> int:
     found = checkpoints(out)
     if arguments.resume and not found:
         raise InputError(f"{out} holds no checkpoint to go on from. Leave --resume out to begin.")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file. Name a folder.")
+    check_folder(out)
     shared = shared_labels(arguments)
     (manifest, source), *others = load_tables(
         [arguments.data, *tables.values()], screen.say, screen.bar("import"), shared_labels=shared
@@ -73,6 +72,8 @@ def run_train(arguments: argparse.Namespace, screen: Screen) -> int:
         return 0  # of torchrun's processes the first alone writes and reports
     if result.model_dir is None:
         screen.say(f"Stopped after step {result.steps}. Go on with --resume.")
+        if arguments.json:
+            print(json.dumps({"event": "Stopped", "result": asdict(result)}))
         return 0
     with whole(result.model_dir / RECIPE) as partial:
         partial.write_text(commented(recipe, "What this model was trained by."), encoding="utf-8")

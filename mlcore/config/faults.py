@@ -67,6 +67,8 @@ def worded(fault: Mapping[str, Any], place: Place, tree: Mapping[str, Any]) -> F
             return Fault(place, f"{value} is none of the choices.", f"Write {context.get('expected')}.")
         case "missing":
             return Fault(place, "It is missing.", "Add it.")
+        case "model_type" | "model_attributes_type":
+            return Fault(place, f"{value} will not do, for this is a group of settings.", group_advice(place, tree))
         case "value_error":
             return Fault(place, f"{context.get('error') or fault['msg']}.", "Change one of them.")
         case _:
@@ -87,6 +89,16 @@ def instead(written: str, known: list[str]) -> str:
     """The likeliest of the known names, or all of them."""
     near = get_close_matches(written, known, n=1)
     return f"Did you mean {near[0]}?" if near else f"Choose one of: {', '.join(known)}."
+
+
+def group_advice(place: Place, tree: Mapping[str, Any]) -> str:
+    """What to write where a group was given as one value, such as the name of its kind."""
+    key, kinds = ".".join(place), kinds_at(place, tree)
+    if value_at(place, tree) in kinds:
+        return f"Set {key}.kind to {value_at(place, tree)}."
+    if len(kinds) > 1:
+        return f"Set {key}.kind to one of: {', '.join(kinds)}."
+    return f"Set what is in it, such as {key}.{known_keys(place, tree)[0]}."
 
 
 def known_keys(place: Place, tree: Mapping[str, Any]) -> list[str]:

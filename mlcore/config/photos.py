@@ -1,8 +1,9 @@
 """What a photo goes through: augmentation in training, preprocessing always."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic_core import PydanticCustomError
 
 from mlcore.config.frozen import Frozen
 
@@ -15,11 +16,11 @@ class Preprocess(Frozen):
     crop_share: float = Field(1.0, gt=0.5, le=1, description="fit=crop: share of the shorter side that is kept")
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.229, 0.224, 0.225)
 
 
 class Augment(Frozen):
-    """What training photos go through, before `Preprocess`. Presets: `AUGMENTS`."""
+    """What training photos go through, before `Preprocess`; or the name of one of `AUGMENTS`, in its place."""
 
     flip: bool = True
     crop_scale_min: float = Field(0.6, gt=0, le=1, description="Smallest share of the area that a random crop keeps")
@@ -28,6 +29,15 @@ class Augment(Frozen):
     greyscale: float = Field(0, ge=0, le=1, description="Probability of losing all colour")
     blur: float = Field(0, ge=0, le=1, description="Probability of a Gaussian blur")
     erase: float = Field(0, ge=0, le=1, description="Probability of erasing a random rectangle")
+
+    @model_validator(mode="before")
+    @classmethod
+    def named(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        if value not in AUGMENTS:
+            raise PydanticCustomError("no_such_name", f"It should be one of: {', '.join(AUGMENTS)}, or settings")
+        return AUGMENTS[value].model_dump()
 
 
 AUGMENTS: dict[str, Augment] = {

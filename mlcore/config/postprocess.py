@@ -3,9 +3,9 @@
 As text, for a command line: `kind:setting=value,...`, steps joined by `+`: `dba:k=5+qe+rerank:k1=20,k2=6`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
@@ -141,11 +141,27 @@ def parse(text: str) -> tuple[Postprocess, ...]:
         try:
             steps.append(STEP.validate_python(tree | {"kind": kind.strip()}))
         except ValidationError as error:
-            problems += [f"{'.'.join(map(str, fault['loc'])) or part}: {fault['msg']}" for fault in error.errors()]
+            problems += [step_fault(kind.strip(), fault) for fault in error.errors()]
     if problems:
         raise InputError(f"The post-processing {text!r} is not valid.", problems)
     check_order(steps)
     return tuple(steps)
+
+
+def step_fault(kind: str, fault: Mapping[str, Any]) -> str:
+    """One of pydantic's errors of a step in words."""
+    kinds = {step.model_fields["kind"].default: step for step in get_args(get_args(Postprocess)[0])}
+    if kind not in kinds:
+        return f"There is no step {kind}. Choose one of: {', '.join(map(repr, kinds))}."
+    setting = str(fault["loc"][-1])
+    known = ", ".join(name for name in kinds[kind].model_fields if name != "kind")
+    match fault["type"]:
+        case "missing":
+            return f"{kind}.{setting} is missing. Write {kind}:{setting}=value."
+        case "extra_forbidden":
+            return f"{kind}.{setting}: There is no such setting. Choose one of: {known}."
+        case _:
+            return f"{kind}.{setting}: {fault['input']} will not do. {fault['msg'].replace('Input', 'It')}."
 
 
 def check_order(steps: Sequence[Postprocess]) -> None:

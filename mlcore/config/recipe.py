@@ -15,11 +15,11 @@ from mlcore.config.training import Optimizer
 class Recipe(Frozen):
     extractor: Extractor = ResNet()
     preprocess: Preprocess = Preprocess()
-    augment: Augment = Augment()
+    augment: Augment = Field(Augment(), description="These settings, or one of: none, light, standard, strong")
     sampler: Sampler = BalancedSampler()
     loss: Loss = ArcFace()
     optimizer: Optimizer = Optimizer()
-    steps: PositiveInt = Field(60, description="Batches to train on")
+    steps: PositiveInt = Field(60, le=10**9, description="Batches to train on")
     validate_every: PositiveInt = 60
     checkpoint_every: PositiveInt = 60
     log_every: PositiveInt = 2
@@ -28,7 +28,7 @@ class Recipe(Frozen):
     amp: Literal["none", "bf16", "fp16"] = Field("bf16", description="bf16: float32 where the device only imitates it")
     compile: bool = Field(False, description="torch.compile, where it works")
     workers: int = Field(0, ge=0, description="Threads that decode photos; 0: as many as cores, at most 16")
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
 
 
 class ModelConfig(Frozen):

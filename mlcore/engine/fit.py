@@ -12,9 +12,9 @@ from mlcore.data import Source
 from mlcore.distributed import join
 from mlcore.engine.state import TrainResult
 from mlcore.engine.training import Training
-from mlcore.engine.validation import ValidationSet, training_faults
+from mlcore.engine.validation import ValidationSet, set_faults, texts, training_problems
 from mlcore.errors import InputError
-from mlcore.events import OnEvent, ShouldStop
+from mlcore.events import Event, Message, OnEvent, ShouldStop, Started
 from mlcore.table import Severity
 
 
@@ -45,16 +45,26 @@ def fit(
     also: further sets to validate on, by name; each is measured whenever the manifest's validation rows are, and
     `best_metric` may name one: `sets/NAME/cmc@1`. shared_labels: "warning" takes labels that train and validate too,
     for closed-set evaluation is a choice.
-    Raises InputError, before any work, for rows or a recipe that cannot train; every fault is listed.
+    Raises InputError, before any work, for rows or a recipe that cannot train; every fault is listed. What makes a
+    poor training, such as labels whose photos repeat in a batch, is told by messages after the first event.
     """
-    if faults := training_faults(recipe, manifest, also, shared_labels):
+    problems = training_problems(recipe, manifest, also, shared_labels)
+    if faults := [*texts(problems, "error"), *set_faults(recipe.best_metric, also)]:
         raise InputError("This training cannot start.", faults)
     world = join(device)
     chosen = pick_device(device)
     if chosen == "cuda" and world.size > 1:
         chosen = f"cuda:{world.local_rank}"
         torch.cuda.set_device(chosen)
-    report = on_event if world.is_first else lambda event: None
+
+    def report(event: Event) -> None:
+        if not world.is_first:
+            return
+        on_event(event)
+        if isinstance(event, Started) and event.first_step == 0:
+            for text in texts(problems, "warning"):
+                on_event(Message(text))
+
     training = Training(
         recipe, manifest, source, out_dir, report, should_stop, chosen, cache_dir or out_dir / "cache", world, also
     )

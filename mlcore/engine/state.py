@@ -1,10 +1,14 @@
 """Where a training stands, how it ended, and its checkpoints on the disk."""
 
+import hashlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
+
 CHECKPOINTS_KEPT = 2
+ROW = ["sha256", "x_1", "y_1", "x_2", "y_2", "label", "category", "sequence", "split", "is_query", "is_gallery"]
 
 
 @dataclass(frozen=True)
@@ -48,3 +52,8 @@ class Progress:
 def checkpoints(out_dir: Path) -> list[Path]:
     """The whole checkpoints in a folder, the oldest first."""
     return sorted(out_dir.glob("checkpoint-*.pt"))
+
+
+def rows_digest(manifest: pd.DataFrame) -> str:
+    """What the rows of a training are known by: a checkpoint goes on with none but its own. Names of files are free."""
+    return hashlib.sha256(manifest[ROW].to_csv(index=False).encode("utf-8", "surrogatepass")).hexdigest()

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 from torch.optim import SGD, AdamW, Optimizer
 
@@ -20,7 +21,7 @@ from mlcore.config import Recipe
 from mlcore.data import Source, training_batches
 from mlcore.distributed import World, agree, gather, same_weights, sum_gradients
 from mlcore.embed import Stopped
-from mlcore.engine.state import CHECKPOINTS_KEPT, Progress, TrainResult, checkpoints
+from mlcore.engine.state import CHECKPOINTS_KEPT, Progress, TrainResult, checkpoints, rows_digest
 from mlcore.engine.validation import Reports, ValidationSet, entered, evaluated, judge
 from mlcore.errors import InputError
 from mlcore.evaluate import Report
@@ -97,6 +98,8 @@ class Training:
         self.forward = torch.compile(self.network) if recipe.compile else self.network
         self.progress = Progress()
         self.best_weights: dict[str, Tensor] = {}
+        self.rows = rows_digest(manifest)
+        self.written: list[Path] = []  # checkpoints of this training, the oldest first
 
     def build_optimizer(self) -> Optimizer:
         config = self.recipe.optimizer
@@ -114,6 +117,7 @@ class Training:
         started = time.monotonic()
         if resume_from is not None:
             self.restore(read_checkpoint(resume_from))
+            self.written = [path for path in checkpoints(self.out_dir) if path.name <= resume_from.name]
         parameters = sum(parameter.numel() for parameter in self.network.parameters())
         self.on_event(Started(recipe.steps, progress.step, self.device, parameters))
         plan = BatchPlan(
@@ -277,11 +281,15 @@ class Training:
         )
 
     def write_checkpoint(self) -> None:
-        """Writes the whole state; keeps the last few. A full disk costs this checkpoint, not the training."""
+        """Writes the whole state; keeps the last few, and none of an earlier training in the same folder.
+
+        A full disk costs this checkpoint, not the training.
+        """
         if not self.world.is_first:
             return
         state: dict[str, Any] = {
             "recipe": self.recipe.model_dump_json(),
+            "rows": self.rows,
             "progress": vars(self.progress).copy(),
             "network": self.network.state_dict(),
             "loss": self.loss.state_dict(),
@@ -299,13 +307,23 @@ class Training:
             self.on_event(Message(text, level="warning"))
             return
         self.on_event(CheckpointWritten(self.progress.step, str(path), sha256))
-        for old in checkpoints(self.out_dir)[:-CHECKPOINTS_KEPT]:  # only now: the event has published the new one
+        self.written = [*(each for each in self.written if each != path), path][-CHECKPOINTS_KEPT:]
+        for old in set(checkpoints(self.out_dir)) - set(self.written):  # only now: the event has published the new one
             old.unlink(missing_ok=True)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Puts everything back as it was. Raises InputError for the checkpoint of another recipe."""
-        if Recipe.model_validate_json(state["recipe"]) != self.recipe:
+        """Puts everything back as it was. Raises InputError for the checkpoint of another recipe or of other rows."""
+        try:
+            recipe = Recipe.model_validate_json(state.get("recipe", ""))
+        except ValidationError:
+            text = (
+                "The checkpoint is of no training, or of one by another version. Remove it, and train from the start."
+            )
+            raise InputError(text) from None
+        if recipe != self.recipe:
             raise InputError("The checkpoint belongs to another recipe. Train it from the start.")
+        if state.get("rows", self.rows) != self.rows:  # older checkpoints do not tell
+            raise InputError("The checkpoint was made with other rows. Give it its own table, or train from the start.")
         vars(self.progress).update(state["progress"])
         self.network.load_state_dict(state["network"])
         self.loss.load_state_dict(state["loss"])

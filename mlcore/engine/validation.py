@@ -18,7 +18,7 @@ from mlcore.evaluate import Report, evaluate
 from mlcore.events import Message, OnEvent, ShouldStop
 from mlcore.model import Embedder
 from mlcore.samplers import shard
-from mlcore.table import Severity, check_set, preflight
+from mlcore.table import Problem, Severity, check_set, preflight
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,23 @@ def training_faults(
     recipe: Recipe, manifest: pd.DataFrame, also: Mapping[str, ValidationSet], shared_labels: Severity
 ) -> list[str]:
     """Everything for which a training cannot start, on its own rows and on the further sets."""
+    problems = training_problems(recipe, manifest, also, shared_labels)
+    return [*texts(problems, "error"), *set_faults(recipe.best_metric, also)]
+
+
+def training_problems(
+    recipe: Recipe, manifest: pd.DataFrame, also: Mapping[str, ValidationSet], shared_labels: Severity
+) -> list[Problem]:
+    """What the split guard finds; its warnings are what people should know of a training that can start."""
     train = manifest[manifest["split"] == "train"]
     problems = preflight(manifest, recipe, shared_labels=shared_labels)
     for name, each in also.items():
         problems += check_set(name, each.manifest, train, shared_labels=shared_labels)
-    errors = [f"{problem.message} {problem.remedy}" for problem in problems if problem.severity == "error"]
-    return [*errors, *set_faults(recipe.best_metric, also)]
+    return problems
+
+
+def texts(problems: list[Problem], severity: Severity) -> list[str]:
+    return [f"{problem.message} {problem.remedy}" for problem in problems if problem.severity == severity]
 
 
 def evaluated(

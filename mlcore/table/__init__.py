@@ -9,6 +9,7 @@ columns are not read. Row numbers are those of a spreadsheet: the header is row 
 """
 
 from mlcore.table.check import check_table
+from mlcore.table.copies import check_copies
 from mlcore.table.fit import Note, TrainFacts, recipe_fit, train_facts
 from mlcore.table.folder import table_from_folder
 from mlcore.table.guard import check_set, preflight
@@ -34,6 +35,7 @@ __all__ = [
     "Severity",
     "TrainFacts",
     "capped",
+    "check_copies",
     "check_set",
     "check_table",
     "clean_path",

@@ -85,7 +85,8 @@ def check_row(
 ) -> Iterator[Problem]:
     """The faults that a row has by itself."""
     if not row["label"]:
-        yield Problem(number, "label", "The label is empty.", "Name the identity, or remove the row.")
+        text = f"{shown(row['path'])} has no label." if row["path"] else "The label is empty."
+        yield Problem(number, "label", text, "Name the identity, or put the photo into a folder of its name.")
     for name, limit in MAX_LENGTH.items():
         if len(row.get(name, "")) > limit:
             text = f"The {name} has {len(row[name])} characters; at most {limit} are kept."
@@ -100,13 +101,19 @@ def check_row(
         yield Problem(number, "path", "The path is empty.", "Name the image file.")
         return
     clean = clean_path(path)
-    if clean[0] == "/" or path[1:2] == ":" or (".." in clean and ".." in clean.split("/")):
+    if leads_outside(path):
         yield Problem(number, "path", f"{shown(path)} leads outside the upload.", "Write it relative to the table.")
         return
     there = exists is None or exists(clean)
     if not there:
         yield Problem(number, "path", f"{shown(path)} is not in the upload.", "Add the file, or correct the path.")
     yield from check_box(number, row, clean, image_size if there else None)
+
+
+def leads_outside(path: str) -> bool:
+    """Whether a path is not one below the table's folder."""
+    clean = clean_path(path)
+    return clean[:1] == "/" or path[1:2] == ":" or (".." in clean and ".." in clean.split("/"))
 
 
 @lru_cache(256)

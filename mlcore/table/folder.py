@@ -16,8 +16,8 @@ VALIDATION_SHARE = 3  # one label in so many
 def table_from_folder(paths: Iterable[str]) -> pd.DataFrame:
     """A table, cells as `read_table` gives them, for the relative paths of photos.
 
-    Label: the deepest folder. Category: the folder above it, where every photo lies below two or more; should two
-    categories use the same label name, their labels are called `category/label`. A folder that holds everything is
+    Label: the deepest folder; where several have one name, their labels are named with the folders above, `above/name`.
+    Category: the folder above the label's, where every photo lies below two or more. A folder that holds everything is
     passed over. Split: with at least 6 labels of 2 samples or more, a third of those labels (rounded down) is
     validation, query and gallery at once: those whose names have the smallest SHA-256. Otherwise all is train. A photo
     in no folder has an empty label, which `check_table` reports.
@@ -31,13 +31,11 @@ def table_from_folder(paths: Iterable[str]) -> pd.DataFrame:
     deep = all(len(part) > shared + 2 for part in parts)
     labels = [part[-2] if len(part) > 1 else "" for part in parts]
     categories = [part[-3] if deep else "" for part in parts]
+    folders = ["/".join(part[shared:-1]) for part in parts]
     owners: dict[str, set[str]] = {}
-    for label, category in zip(labels, categories, strict=True):
-        owners.setdefault(label, set()).add(category)
-    labels = [
-        f"{category}/{label}" if len(owners[label]) > 1 else label
-        for label, category in zip(labels, categories, strict=True)
-    ]
+    for label, folder in zip(labels, folders, strict=True):
+        owners.setdefault(label, set()).add(folder)
+    labels = [folder if len(owners[label]) > 1 else label for label, folder in zip(labels, folders, strict=True)]
     held_out = held_out_labels(labels)
     is_held_out = [label in held_out for label in labels]
     flags = ["True" if out else "" for out in is_held_out]

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from mlcore.config import BalancedSampler, Handcrafted, Recipe
@@ -41,7 +42,11 @@ def check_extractor(recipe: Recipe) -> list[Problem]:
     if not isinstance(recipe.extractor, Handcrafted):
         return []
     text = "The handcrafted extractor has no weights: nothing of it learns."
-    return [Problem(0, "extractor", text, "Embed with it as it is, or choose a network, such as resnet18.")]
+    return [
+        Problem(
+            0, "extractor", text, "Embed with it as it is (colour_gradient), or choose a network, such as resnet18."
+        )
+    ]
 
 
 @dataclass(frozen=True)
@@ -134,8 +139,19 @@ def check_leaks(train: pd.DataFrame, validation: pd.DataFrame, shared_labels: Se
         who, whose = ("1 label is", "its samples") if alone else (f"{len(both)} labels are", "all samples of each")
         text = f"{who} in both splits, which flatters the figures: {named(both)}."
         problems.append(LabelProblem(0, "split", text, f"Move {whose} to one split.", shared_labels, first(both)))
-    copies = validation[validation["sha256"].isin(set(train["sha256"]))]
-    if len(copies):
-        text = f"Validation samples of files that train too: {listed(copies['path'])}."
+    return [*problems, *check_shared_files(train, validation)]
+
+
+def check_shared_files(train: pd.DataFrame, validation: pd.DataFrame) -> list[Problem]:
+    """Files in both splits: an error where the box is the same, else a warning, as a table's check has it."""
+    both = validation["sha256"].isin(set(train["sha256"])).to_numpy(bool)
+    groups = photo_groups(pd.concat([train, validation], ignore_index=True))
+    trains = np.isin(groups[len(train) :], groups[: len(train)])
+    problems: list[Problem] = []
+    if (both & trains).any():
+        text = f"Validation samples of files that train too: {listed(validation['path'][both & trains])}."
         problems.append(Problem(0, "path", text, "Remove them from one of the splits."))
+    if (both & ~trains).any():
+        text = f"Validation samples of files of which another box trains: {listed(validation['path'][both & ~trains])}."
+        problems.append(Problem(0, "path", text, "Put all boxes of a photo into one split.", "warning"))
     return problems

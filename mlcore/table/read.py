@@ -31,6 +31,8 @@ OVERFLOW = "past the header"  # a column for the cells of rows that are longer t
 TRUE, FALSE = {"true", "1", "yes", "y", "1.0", "t"}, {"false", "0", "no", "n", "0.0", "f", ""}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
 MAX_PIXEL = 2**31 - 1
+# As `normalise_table` reads it: Python itself takes 1_0 for a number too, and digits of other scripts.
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 DELIMITERS = ",;\t"
 UNCLEAN = re.compile(r"\\|//|/\.|^[./]|/\Z|^\Z")  # what a path may hold that is written otherwise than need be
 PARQUET = b"PAR1"
@@ -200,6 +202,8 @@ def box_of(cells: list[str]) -> tuple[int, int, int, int] | None:
     """Four cells as whole pixels, None where all are empty. Raises ValueError unless all are numbers that can be."""
     if not any(cells):
         return None
+    if not all(map(NUMBER.fullmatch, cells)):
+        raise ValueError("no number")
     try:
         x_1, y_1, x_2, y_2 = (round(float(cell)) for cell in cells)
     except OverflowError:

@@ -25,7 +25,10 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["a.pt"]
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"no zip" * 99])
+@pytest.mark.parametrize(
+    "damage",
+    [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"no zip" * 99, lambda data: b"junk" * 99],
+)
 def test_a_damaged_file_is_refused(tmp_path: Path, damage: object) -> None:
     path = tmp_path / "a.pt"
     write_checkpoint(path, {"w": torch.zeros(1000)})

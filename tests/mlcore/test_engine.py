@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mlcore.checkpoint import read_checkpoint
-from mlcore.config import Preprocess, Recipe, ResNet, ShuffleSampler, Triplet
+from mlcore.checkpoint import read_checkpoint, write_checkpoint
+from mlcore.config import BalancedSampler, Preprocess, Recipe, ResNet, ShuffleSampler, Triplet
 from mlcore.engine import TrainResult, checkpoints, fit
 from mlcore.errors import InputError
 from mlcore.events import CheckpointWritten, Event, Message, Started, StepDone, Validated
@@ -244,6 +244,44 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     train(tmp_path, small_recipe(steps=1))
     with pytest.raises(InputError, match="another recipe"):
         train(tmp_path, small_recipe(steps=1, seed=9), resume_from=checkpoints(tmp_path)[-1])
+
+
+@pytest.mark.parametrize("change", ["label", "sha256", "category"])
+def test_a_checkpoint_of_other_rows_is_refused(tmp_path: Path, change: str) -> None:
+    manifest, source = make_photos()
+    recipe = small_recipe(steps=1)
+    train(tmp_path, recipe, photos=(manifest, source))
+    others = {"label": "label-1", "sha256": "0" * 64, "category": "round"}
+    changed = manifest.assign(**{change: [others[change], *manifest[change][1:]]})
+    with pytest.raises(InputError, match="other rows"):
+        train(tmp_path, recipe, resume_from=checkpoints(tmp_path)[-1], photos=(changed, source))
+    renamed = manifest.assign(path=[f"elsewhere/{path}" for path in manifest["path"]])
+    assert train(tmp_path, recipe, resume_from=checkpoints(tmp_path)[-1], photos=(renamed, source)).steps == 1
+
+
+@pytest.mark.parametrize("state", [{"w": torch.zeros(1)}, {"recipe": '{"former_key": 1}'}])
+def test_a_file_that_is_no_checkpoint_of_ours_is_refused(tmp_path: Path, state: dict[str, object]) -> None:
+    write_checkpoint(tmp_path / "other.pt", state)
+    with pytest.raises(InputError, match="of no training"):
+        train(tmp_path, resume_from=tmp_path / "other.pt")
+
+
+def test_a_training_keeps_no_checkpoints_of_an_earlier_one_and_all_of_its_own(tmp_path: Path) -> None:
+    train(tmp_path, small_recipe(steps=8))
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-0000006.pt", "checkpoint-0000008.pt"]
+    train(tmp_path, small_recipe(steps=4))
+    assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-0000002.pt", "checkpoint-0000004.pt"]
+
+
+def test_what_makes_a_poor_training_is_told_at_its_start(tmp_path: Path) -> None:
+    recorder = Recorder(stop_at=2)
+    recipe = small_recipe(sampler=BalancedSampler(labels=4, instances=5))  # of labels that have four photos
+    train(tmp_path, recipe, recorder)
+    assert "repeats photos of training labels that have fewer: 6" in recorder.of(Message)[1].text
+    assert recorder.events[2] == recorder.of(Message)[1]
+    recorder = Recorder()
+    train(tmp_path, recipe, recorder, resume_from=checkpoints(tmp_path)[-1])
+    assert not recorder.of(Message)
 
 
 @pytest.mark.parametrize("fast", [True, False])

@@ -1,12 +1,16 @@
 """Extractors and published models: shapes, unit length, checksums, one photo one vector."""
 
+import hashlib
+import json
+import os
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 
 from mlcore.config import Extractor, Preprocess, ResNet, ViT
 from mlcore.embed import Stopped, embed_manifest
@@ -110,6 +114,37 @@ def test_changed_weights_are_refused(folder: Path) -> None:
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no readable model"):
         load_model(tmp_path)
+
+
+def test_a_config_that_is_none_is_refused_by_its_keys(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "dimension": 0, "colour": "red"}))
+    with pytest.raises(InputError, match="no readable model") as caught:
+        load_model(folder)
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["dimension", "colour"]
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("executed",)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [pickle.dumps(Evil()), save({"other": torch.zeros(3)}), save({"head.weight": torch.zeros(3)}), b""],
+    ids=["a pickle", "another network", "another shape", "nothing"],
+)
+def test_weights_that_are_not_the_networks_are_refused_whatever_their_checksum(
+    folder: Path, weights: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["weights_sha256"] = hashlib.sha256(weights).hexdigest()
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "weights.safetensors").write_bytes(weights)
+    with pytest.raises(InputError, match=r"not of the network that config\.json describes"):
+        load_model(folder)
+    assert not (folder / "executed").exists()
 
 
 def test_starting_from_a_file(folder: Path, tmp_path: Path) -> None:

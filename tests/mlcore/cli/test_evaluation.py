@@ -79,6 +79,12 @@ def test_extras_are_there_when_asked_for(trained: Path, table: Path, capsys: pyt
     assert shown[-1] == f"{point['threshold']:.4f}"
 
 
+def test_photos_that_train_too_are_told(trained: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photos.parent / "6/0.jpg").write_bytes((photos.parent / "0/0.jpg").read_bytes())
+    assert main(["evaluate", str(trained), "--data", str(photos), "--device", "cpu", "--json"]) == 0
+    assert "Validation samples of files that train too: 1 (6/0.jpg)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("out", "words"), [("no/report.json", "no is not there"), (".", "is a folder")])
 def test_where_the_report_cannot_go_is_said_first(
     out: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,34 @@ def test_a_table_that_is_none_is_refused_like_any_bad_input(tmp_path: Path, caps
     command = ["train", "--data", str(tmp_path / "no.csv"), "--out", str(tmp_path / "out")]
     assert main(command) == 2
     assert "is a file. Name a folder." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["file", "file/below/it"])
+def test_where_the_model_cannot_go_is_said_before_any_work(
+    out: str, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert train(tmp_path / out) == 2
+    assert capsys.readouterr().err == f"{tmp_path / 'file'} is a file. Name a folder.\n"
+
+
+def test_labels_whose_photos_repeat_in_a_batch_are_told(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(tmp_path / "out", "--set", "sampler.instances=5") == 0
+    assert "A batch takes 5 samples of each label, and repeats photos" in capsys.readouterr().err
+
+
+def test_a_stop_is_the_last_word_for_machines(
+    train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def stopped() -> Iterator[threading.Event]:
+        stop = threading.Event()
+        stop.set()
+        yield stop
+
+    monkeypatch.setattr("mlcore.cli.training.stop_on_signals", stopped)
+    assert train(tmp_path / "out", "--json") == 0
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (last["event"], last["result"]["steps"], last["result"]["model_dir"]) == ("Stopped", 0, None)

@@ -8,6 +8,8 @@ from pydantic import ValidationError
 from mlcore.config import Handcrafted, Recipe
 from mlcore.config.faults import LONGEST, Fault, groups_at, kind_of, recipe_faults
 
+GROUP = "will not do, for this is a group of settings."
+
 
 def faults(tree: dict[str, Any]) -> list[Fault]:
     with pytest.raises(ValidationError) as caught:
@@ -29,6 +31,25 @@ def faults(tree: dict[str, Any]) -> list[Fault]:
         ),
         ({"amp": "fp8"}, "amp", "'fp8' is none of the choices.", "Write 'none', 'bf16' or 'fp16'."),
         ({"steps": 0}, "steps", "0 will not do.", "It should be greater than 0."),
+        ({"seed": -1}, "seed", "-1 will not do.", "It should be greater than or equal to 0."),
+        ({"seed": 2**32}, "seed", "4294967296 will not do.", "It should be less than 4294967296."),
+        ({"steps": 10**10}, "steps", "10000000000 will not do.", "It should be less than or equal to 1000000000."),
+        ({"preprocess": {"std": [1, 0, 1]}}, "preprocess.std.1", "0 will not do.", "It should be greater than 0."),
+        # A group that was given as one value.
+        ({"loss": "triplet"}, "loss", f"'triplet' {GROUP}", "Set loss.kind to triplet."),
+        (
+            {"optimizer": {"schedule": 3}},
+            "optimizer.schedule",
+            f"3 {GROUP}",
+            "Set optimizer.schedule.kind to one of: one_cycle, cosine, step, plateau, constant.",
+        ),
+        ({"preprocess": None}, "preprocess", f"None {GROUP}", "Set what is in it, such as preprocess.crop_share."),
+        (
+            {"augment": "fierce"},
+            "augment",
+            "'fierce' will not do.",
+            "It should be one of: none, light, standard, strong, or settings.",
+        ),
         # The kind is no key of its own, in whatever depth.
         (
             {"sampler": {"kind": "balanced", "labels": 1}},

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlcore.cli.data import header_size
 from mlcore.errors import InputError
+from mlcore.images import image_size
 from mlcore.layouts import Counts, convert
 from tests.mlcore.layouts.folders import CARS_HEADER, make_cars, photo, rows, write
 
@@ -61,7 +61,7 @@ def test_the_closed_split_is_the_datasets_own(tmp_path: Path) -> None:
 
 
 def test_boxes_count_from_one(tmp_path: Path) -> None:
-    converted = convert("cars", make_cars(tmp_path, labels=2), boxes=True, image_size=header_size)
+    converted = convert("cars", make_cars(tmp_path, labels=2), boxes=True, image_size=image_size)
     assert rows(converted, "x_1", "y_1", "x_2", "y_2") == [("4", "6", "44", "46"), ("4", "6", "44", "48")] * 2
 
 

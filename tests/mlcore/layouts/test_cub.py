@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlcore.cli.data import header_size
 from mlcore.errors import InputError
+from mlcore.images import image_size
 from mlcore.layouts import Counts, convert
 from mlcore.manifest import manifest_from_table
 from tests.mlcore.layouts.folders import make_cub, rows, write
@@ -46,7 +46,7 @@ def test_the_closed_split_is_the_datasets_own_and_says_what_it_is(tmp_path: Path
 
 
 def test_boxes_from_corner_and_size_to_two_corners(tmp_path: Path) -> None:
-    converted = convert("cub", make_cub(tmp_path, labels=2), boxes=True, image_size=header_size)
+    converted = convert("cub", make_cub(tmp_path, labels=2), boxes=True, image_size=image_size)
     assert rows(converted, "x_1", "y_1", "x_2", "y_2") == [("4", "6", "44", "46"), ("4", "6", "44", "48")] * 2
     assert not convert("cub", tmp_path).table["x_1"].any()
 

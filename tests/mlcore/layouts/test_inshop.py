@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlcore.cli.data import header_size
 from mlcore.errors import InputError
+from mlcore.images import image_size
 from mlcore.layouts import Counts, convert
 from tests.mlcore.layouts.folders import empty, make_inshop, photo, rows, write
 
@@ -26,12 +26,12 @@ def test_every_row(tmp_path: Path) -> None:
 
 
 def test_boxes_are_cut_to_their_photos(tmp_path: Path) -> None:
-    converted = convert("inshop", make_inshop(tmp_path), boxes=True, image_size=header_size)
+    converted = convert("inshop", make_inshop(tmp_path), boxes=True, image_size=image_size)
     boxes = rows(converted, "x_1", "y_1", "x_2", "y_2")
     assert boxes == [("4", "6", "44", "47"), ("4", "6", "44", "48")] * 4
     lines = (tmp_path / BOXES).read_text().replace("044 048", "049 060").splitlines()
     write(tmp_path, BOXES, lines, end="\r\n", encoding="utf-8-sig")
-    converted = convert("inshop", tmp_path, boxes=True, image_size=header_size)
+    converted = convert("inshop", tmp_path, boxes=True, image_size=image_size)
     assert rows(converted, "x_1", "y_1", "x_2", "y_2") == [("4", "6", "44", "47"), ("4", "6", "48", "48")] * 4
     assert "4 boxes reached out of their photos and were cut." in converted.notes
 
@@ -78,7 +78,7 @@ def test_a_box_that_is_none_is_refused_with_its_line(tmp_path: Path) -> None:
     lines = [line.replace("004 006 044 047", "044 006 004 047") for line in (tmp_path / BOXES).read_text().splitlines()]
     write(tmp_path, BOXES, lines)
     with pytest.raises(InputError, match=r"list_eval_partition.txt, line 3, x_2: The box is empty or inverted"):
-        convert("inshop", tmp_path, boxes=True, image_size=header_size)
+        convert("inshop", tmp_path, boxes=True, image_size=image_size)
 
 
 def test_faults_of_the_list(tmp_path: Path) -> None:

@@ -73,6 +73,9 @@ def test_no_rows() -> None:
         ("cat,9.jpg,train,,,,,nan,0,5,5", [(6, "x_1", "error")]),
         ("cat,9.jpg,train,,,,,0,0,inf,5", [(6, "x_1", "error")]),
         ("cat,9.jpg,train,,,,,0,0,1e30,5", [(6, "x_1", "error")]),
+        ("cat,9.jpg,train,,,,,0,0,1_0,5", [(6, "x_1", "error")]),  # Python takes these two for numbers, pandas does not
+        ("cat,9.jpg,train,,,,,0,0,٣,5", [(6, "x_1", "error")]),
+        ("cat,9.jpg,train,,,,,0,+.5,1e1,5.", []),
         ("cat,9.jpg,train,,,,,0.6,0,1.4,5", [(6, "x_2", "error")]),
         ("cat,9.jpg,train,,,,,0,0,100,100", []),
         ("cat,9.jpg,train,,,,,0,0,101,102", [(6, "x_2", "error"), (6, "y_2", "error")]),

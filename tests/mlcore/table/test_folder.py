@@ -42,6 +42,15 @@ def test_a_folder_around_everything_is_passed_over() -> None:
 def test_one_name_in_two_categories_is_two_labels() -> None:
     table = table_from_folder(["a/x/1.jpg", "b/x/1.jpg", "b/y/1.jpg"])
     assert table["label"].tolist() == ["a/x", "b/x", "y"]
+    deep = table_from_folder(["a/p/x/1.jpg", "b/p/x/1.jpg", "b/q/y/1.jpg"])
+    assert deep["label"].tolist() == ["a/p/x", "b/p/x", "y"]
+    assert deep["category"].tolist() == ["p", "p", "q"]
+
+
+def test_one_name_at_two_depths_is_two_labels() -> None:
+    table = table_from_folder(["x/1.jpg", "old/x/1.jpg", "old/y/1.jpg"])
+    assert table["label"].tolist() == ["x", "old/x", "y"]
+    assert set(table["category"]) == {""}
 
 
 def test_a_third_of_the_labels_is_held_out_the_same_way_each_time() -> None:
@@ -64,6 +73,7 @@ def test_too_few_labels_are_all_train() -> None:
 def test_photos_without_a_folder_are_reported() -> None:
     problems = check_table(table_from_folder(["loose.jpg", "cat/1.jpg", "cat/2.jpg"]))
     assert [(problem.column, problem.row) for problem in problems] == [("label", 2)]
+    assert problems[0].message == "loose.jpg has no label."
     assert table_from_folder([]).empty
 
 

@@ -94,6 +94,15 @@ def test_leaks() -> None:
     assert f"Validation samples of files that train too: 1 ({len(TRAIN)})" in problems[0].message
 
 
+def test_another_box_of_a_file_that_trains_is_a_warning() -> None:
+    """As the check of a table has it."""
+    sides = ([0, *[None] * 15, left, *[None] * 3] for left in (0, 5))
+    files = [*TRAIN_FILES, "train-0", "6", "7", "8"]
+    same, other = (manifest(TRAIN + VALIDATION, sha256=files, x_1=x, y_1=x, x_2=x, y_2=x) for x in sides)
+    assert short(preflight(same, RECIPE)) == [("path", "error")]
+    assert short(preflight(other, RECIPE)) == [("path", "warning")]
+
+
 def test_a_further_validation_set_is_checked_beside_the_train_rows() -> None:
     train = manifest(TRAIN, sha256=TRAIN_FILES)
     others = [f"other-{number}" for number in range(6)]
