@@ -71,7 +71,7 @@ class CSLS(Frozen):
 
 
 class PairRerank(Frozen):
-    """The first neighbours, rated by a trained pair head. The score: its logit."""
+    """The first neighbours, rated by a trained pair head. The score: the head's."""
 
     kind: Literal["pairs"] = "pairs"
     stage: ClassVar[int] = 3
@@ -83,13 +83,14 @@ class PairHeadConfig(Frozen):
     """A pair head and its training."""
 
     head: Literal["linear", "concat"] = "linear"
-    hidden: PositiveInt = Field(128, description="head=concat: units of its hidden layer")
-    positives: PositiveInt = Field(2, description="Least similar rows of its label, for each training row")
-    negatives: PositiveInt = Field(4, description="Most similar rows of other labels, for each training row")
-    steps: PositiveInt = 300
-    batch_size: int = Field(256, ge=2, description="Pairs; half of them of one label")
-    lr: PositiveFloat = 1e-3
-    weight_decay: float = Field(1e-4, ge=0)
+    hidden: PositiveInt = Field(32, description="head=concat: units of its hidden layer")
+    candidates: PositiveInt = Field(20, description="Nearest rows of each training row, which it learns to re-rank")
+    steps: PositiveInt = Field(300, description="At most: as many are done as help labels held out")
+    check_every: PositiveInt = Field(50, description="Steps between looks at labels held out")
+    folds: int = Field(3, ge=2, description="Parts of the labels, held out in turn")
+    batch_size: PositiveInt = Field(16, description="Lists")
+    lr: PositiveFloat = 3e-4
+    weight_decay: float = Field(10.0, ge=0, description="Draws the head back to the order of the extractor")
     seed: int = 0
 
 

@@ -4,7 +4,7 @@ from mlcore.postprocess.chain import Chain, Ranked
 from mlcore.postprocess.evaluate import evaluate_with
 from mlcore.postprocess.expansion import Expander
 from mlcore.postprocess.indexed import Indexed
-from mlcore.postprocess.mining import train_pair_head
+from mlcore.postprocess.mining import TrainedHead, train_pair_head
 from mlcore.postprocess.normalisation import CSLSScorer, SNormScorer, ZNormScorer
 from mlcore.postprocess.pairs import PairHead, PairReranker, load_head, save_head
 from mlcore.postprocess.rerank import Reranker
@@ -22,6 +22,7 @@ __all__ = [
     "Ranked",
     "Reranker",
     "SNormScorer",
+    "TrainedHead",
     "ZNormScorer",
     "evaluate_with",
     "load_head",

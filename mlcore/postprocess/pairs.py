@@ -1,11 +1,12 @@
 """The pairwise re-ranker: a small siamese head that looks at two embeddings of a frozen extractor at once.
 
-    linear  logit = scale * cos(A x, A y) - bias, with A a square matrix that begins as the identity
-    concat  logit = scale * cos(x, y) - bias + f(|x - y|, x * y), with f one hidden layer over both, side by side, and
-            an output that begins as 0 (the features of a pair: Conneau et al. 2017)
+    linear  score = scale * cos(u, v), with u = x + C x, v = y + C y and a square matrix C that begins as 0
+    concat  score = scale * cos(u, v) + f(|u - v|, u * v), with u and v brought to unit length, and f one hidden layer
+            over both, side by side, with an output that begins as 0 (the features of a pair: Conneau et al. 2017)
 
-Both are symmetric, and before training rank as the extractor does. A logit is the score: the log odds that both bear
-one label, among pairs as hard as those of its training (`mlcore.postprocess.mining`).
+Both are symmetric, and before training rank as the extractor does; weight decay draws them back to it. Of two
+neighbours of one query, the difference of their scores is the log odds that the higher one is the match, as in RankNet
+(Burges et al. 2005), among lists as hard as those of its training (`mlcore.postprocess.mining`).
 """
 
 from pathlib import Path
@@ -26,15 +27,14 @@ from mlcore.retrieval.knn import Neighbours
 
 
 class PairHead(nn.Module):
-    """`forward`: `(P, D)`, `(P, D)` -> `(P,)` logits. The same config and dimension begin with the same weights."""
+    """`forward`: `(..., D)`, `(..., D)` -> `(...)` scores. One config and dimension begin with the same weights."""
 
     def __init__(self, config: PairHeadConfig, dimension: int) -> None:
         super().__init__()
         self.config, self.dimension = config, dimension
-        self.scale, self.bias = nn.Parameter(torch.tensor(10.0)), nn.Parameter(torch.tensor(5.0))
-        if config.head == "linear":
-            self.matrix = nn.Parameter(torch.eye(dimension))
-        else:
+        self.scale = nn.Parameter(torch.tensor(10.0))
+        self.change = nn.Parameter(torch.zeros(dimension, dimension))
+        if config.head == "concat":
             self.hidden = nn.Linear(2 * dimension, config.hidden)
             self.out = nn.Linear(config.hidden, 1, bias=False)
             generator = torch.Generator().manual_seed(config.seed)
@@ -43,15 +43,21 @@ class PairHead(nn.Module):
             nn.init.zeros_(self.out.weight)
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        if self.config.head == "linear":
-            left, right = left @ self.matrix.T, right @ self.matrix.T
-        cosines = (F.normalize(left, eps=1e-6) * F.normalize(right, eps=1e-6)).sum(1)
-        logits: Tensor = self.scale * cosines - self.bias
+        return self.compare(self.move(left), self.move(right))
+
+    def move(self, vectors: Tensor) -> Tensor:
+        """What the head makes of each vector by itself, `(..., D)` of unit length."""
+        return F.normalize(vectors + vectors @ self.change.T, dim=-1, eps=1e-6)
+
+    def compare(self, left: Tensor, right: Tensor) -> Tensor:
+        """The scores of moved vectors."""
+        products = left * right
+        scores: Tensor = self.scale * products.sum(-1)
         if self.config.head == "concat":
             # Numbers near 1, whatever the dimension.
-            features = torch.cat([self.dimension**0.5 * (left - right).abs(), self.dimension * left * right], dim=1)
-            logits = logits + self.out(F.relu(self.hidden(features)))[:, 0]  # (P, 2D) -> (P, H) -> (P,)
-        return logits
+            features = torch.cat([self.dimension**0.5 * (left - right).abs(), self.dimension * products], dim=-1)
+            scores = scores + self.out(F.relu(self.hidden(features)))[..., 0]  # (..., 2D) -> (..., H) -> (...)
+        return scores
 
 
 class PairReranker:
@@ -63,7 +69,9 @@ class PairReranker:
                 f"The pair head was trained for {head.dimension} dimensions; these embeddings have "
                 f"{gallery.vectors.shape[1]}. Train one for this extractor."
             )
-        self.head, self.vectors = head.eval(), torch.from_numpy(gallery.vectors)
+        self.head, vectors = head.eval(), torch.from_numpy(gallery.vectors)
+        with torch.inference_mode():
+            self.vectors = head.move(vectors) if len(vectors) else vectors
 
     @classmethod
     def of(cls, config: PairRerank, gallery: Indexed) -> "PairReranker":
@@ -71,12 +79,12 @@ class PairReranker:
 
     @torch.inference_mode()
     def score(self, queries: Floats32, q: Rows, lists: Neighbours) -> Floats32:
-        """`(Q, n)` logits; what they are past a list's end means nothing."""
+        """`(Q, n)`; what they are past a list's end means nothing."""
         scores = np.empty(lists.index.shape, dtype=np.float32)
         # Query by query: the sums of a product of matrices may depend on how many rows it has.
         for place, index in enumerate(torch.from_numpy(lists.index)):
-            query = torch.from_numpy(queries[place]).expand(len(index), -1)
-            scores[place] = self.head(query, self.vectors[index]).numpy()
+            query = self.head.move(torch.from_numpy(queries[place : place + 1]))
+            scores[place] = self.head.compare(query, self.vectors[index]).numpy()
         return scores
 
 
