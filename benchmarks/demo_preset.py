@@ -3,21 +3,17 @@
     PYTHONPATH=platform:. python benchmarks/demo_preset.py            # the comparison: no validation row takes part
     PYTHONPATH=platform:. python benchmarks/demo_preset.py --final    # the preset as it is, on the validation rows
 
-Draws the dataset into --folder unless it is there. Each variant trains once per hold-out and seed; a hold-out is a
-quarter of the train labels, the two have no label in common. Figures are CMC@1 after the last step, in shares. They are
-the same on every run with the same number of threads (OMP_NUM_THREADS), whatever else the machine does.
+Draws the dataset into --folder unless it is there. Each variant trains once per hold-out and seed, as
+`benchmarks/holdouts.py` says.
 """
 
 import argparse
-import os
-import tempfile
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
+from holdouts import compare, hold_out, holdouts, trained
 
 from kindred.demo import catalogue
 from mlcore.cli.data import load_data
@@ -35,11 +31,8 @@ from mlcore.config import (
     Triplet,
 )
 from mlcore.data import Source
-from mlcore.engine import TrainResult, fit
-from mlcore.events import Event, OnEvent, Validated
+from mlcore.events import Event, Validated
 
-HOLDOUTS = 2
-SHARE = 0.25  # of the train labels in a hold-out
 ALL, HARD = Triplet(miner=AllMiner()), Triplet(miner=HardMiner())
 
 
@@ -85,66 +78,11 @@ def demo_data(folder: Path) -> tuple[pd.DataFrame, Source]:
     return load_data(photos / "table.csv", lambda text: None)
 
 
-def holdouts(train: pd.DataFrame) -> list[set[str]]:
-    """`HOLDOUTS` sets of train labels, apart from each other."""
-    labels = np.array(sorted(train["label"].unique()))
-    order = np.random.default_rng(0).permutation(len(labels))
-    size = round(SHARE * len(labels))
-    return [set(labels[order[at * size : (at + 1) * size]]) for at in range(HOLDOUTS)]
-
-
-def hold_out(train: pd.DataFrame, labels: set[str]) -> pd.DataFrame:
-    """The train rows with those labels as the validation split.
-
-    Photos that two labels share stay on the training side, and second copies of a photo are left out: a held-out
-    photo that trains too, or that finds its own copy, would flatter every variant.
-    """
+def unfit() -> set[str]:
+    """Photos that two labels share, and second copies of a photo: a held-out photo that trains too, or that finds its
+    own copy, would flatter every variant."""
     shots, _, _ = catalogue.plan()
-    unfit = {shot.path for shot in shots if shot.copy_of or len(shot.objects) > 1}
-    held = train["label"].isin(labels)
-    rows = train[~(held & train["path"].isin(unfit))].copy()
-    held = rows["label"].isin(labels)
-    rows["split"] = np.where(held, "validation", "train")
-    rows["is_query"] = rows["is_gallery"] = held
-    return rows.reset_index(drop=True)
-
-
-def cpu_seconds() -> float:
-    """Of this process and its finished children: a cost that other work on the machine hardly changes."""
-    return sum(os.times()[:4])
-
-
-def trained(
-    recipe: Recipe, manifest: pd.DataFrame, source: Source, on_event: OnEvent = lambda event: None
-) -> TrainResult:
-    with tempfile.TemporaryDirectory() as folder:
-        return fit(recipe, manifest, source=source, out_dir=Path(folder), on_event=on_event, device="cpu")
-
-
-def compare(names: Sequence[str], seeds: int, manifest: pd.DataFrame, source: Source) -> None:
-    """Prints a row per variant: CMC@1 of each hold-out, their mean, the spread over seeds, photos and CPU seconds."""
-    train = manifest[manifest["split"] == "train"]
-    splits = [hold_out(train, labels) for labels in holdouts(train)]
-    queries = " and ".join(str(int(split["is_query"].sum())) for split in splits)
-    print(f"{queries} held-out queries, {seeds} seeds, {torch.get_num_threads()} threads of torch\n")
-    heads = "".join(f"  hold-out {number + 1}" for number in range(HOLDOUTS))
-    print(f"{'variant':<34}{heads}    mean  ± seeds  untrained  photos   CPU s")
-    for name in names:
-        started, recipe = cpu_seconds(), VARIANTS[name]
-        results = [
-            [trained(recipe.model_copy(update={"seed": seed}), split, source) for seed in range(seeds)]
-            for split in splits
-        ]
-        figures = np.array([[result.best_metrics["cmc@1"] for result in row] for row in results])  # (holdouts, seeds)
-        untrained = np.mean([result.untrained_metrics["cmc@1"] for row in results for result in row])
-        cells = "".join(f"{value:>12.3f}" for value in figures.mean(1))
-        spread = figures.mean(0).std()
-        photos = recipe.steps * recipe.sampler.labels * 4 if isinstance(recipe.sampler, BalancedSampler) else 0
-        cost = (cpu_seconds() - started) / figures.size
-        print(
-            f"{name:<34}{cells}{figures.mean():>8.3f}{spread:>9.3f}{untrained:>11.3f}{photos:>8,}{cost:>8.1f}",
-            flush=True,
-        )
+    return {shot.path for shot in shots if shot.copy_of or len(shot.objects) > 1}
 
 
 def final(seeds: int, manifest: pd.DataFrame, source: Source) -> None:
@@ -173,7 +111,11 @@ def main() -> None:
     if arguments.final:
         final(arguments.seeds, manifest, source)
     else:
-        compare(arguments.only, arguments.seeds, manifest, source)
+        train, paths = manifest[manifest["split"] == "train"], unfit()
+        splits = {
+            number: hold_out(train, labels, unfit=paths) for number, labels in enumerate(holdouts(train), start=1)
+        }
+        compare({name: VARIANTS[name] for name in arguments.only}, arguments.seeds, splits, source)
 
 
 if __name__ == "__main__":

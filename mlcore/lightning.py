@@ -50,10 +50,12 @@ Batches = Iterator[tuple[Tensor, Tensor]]
 
 
 def trainer_settings(recipe: Recipe, device: str | None = None) -> dict[str, Any]:
-    """What `lightning.Trainer` has to be told of a recipe. `device`: as for `fit`."""
+    """What `lightning.Trainer` has to be told of a recipe. `device`: as for `fit`; `cuda` alone is all of them."""
     device = pick_device(device)
+    kind, number = torch.device(device).type, torch.device(device).index
     return {
-        "accelerator": torch.device(device).type,
+        "accelerator": kind,
+        **({} if number is None or kind == "cpu" else {"devices": [number]}),
         "max_epochs": math.ceil(recipe.steps / recipe.validate_every),
         "precision": PRECISIONS[usable_amp(recipe, device)],
         "accumulate_grad_batches": recipe.optimizer.accumulate,
@@ -224,9 +226,11 @@ class MetricLearning(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         average = self.parts.average.state() if self.parts.average else None
         progress = vars(self.parts.progress).copy()
-        checkpoint["kindred"] = {"progress": progress, "best": self.parts.best_weights, "average": average}
+        best, sets = self.parts.best_weights, self.parts.set_digests
+        checkpoint["kindred"] = {"progress": progress, "best": best, "average": average, "sets": sets}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.parts.check_sets(checkpoint["kindred"].get("sets"))
         vars(self.parts.progress).update(checkpoint["kindred"]["progress"])
         self.parts.best_weights = checkpoint["kindred"]["best"]
         if self.parts.average:

@@ -24,7 +24,7 @@ def report_list(request: HttpRequest) -> HttpResponse:
     user = _user(request)
     asked, before = request.GET.get("dataset", ""), _number(request.GET.get("before", ""))
     dataset = get_object_or_404(Dataset.objects.for_user(user), pk=_number(asked)) if asked else None
-    rows = selectors.report_list(user=user, dataset_id=dataset.pk if dataset else None)
+    rows = selectors.report_list(user=user, dataset_id=dataset.pk if dataset else None).defer("extras", "categories")
     reports = list((rows.filter(pk__lt=before) if before else rows)[: PAGE_SIZE + 1])
     has_more, reports = len(reports) > PAGE_SIZE, reports[:PAGE_SIZE]
     keep = {"dataset": dataset.pk} if dataset else {}

@@ -124,12 +124,13 @@ def load_tables(
     *,
     shared_labels: Severity = "error",
 ) -> list[tuple[pd.DataFrame, FolderSource]]:
-    """The same of several: the InputError lists the errors of all of them."""
+    """The same of several: the InputError lists the errors of all of them. Train rows count in the first one alone."""
     sound: list[tuple[pd.DataFrame, Path]] = []
     failures: dict[Path, InputError] = {}
-    for data in tables:
+    for place, data in enumerate(tables):
         try:
             table, root = read_data(data)
+            table = without_train(table) if place else table
             problems = check_data(table, root, decode=False, shared_labels=shared_labels)
             refuse(data, problems)
         except InputError as error:
@@ -151,6 +152,12 @@ def load_tables(
         ]
         raise InputError(f"{len(failures)} tables cannot be used.", errors)
     return [(manifest_of(table, root, on_progress), FolderSource(root)) for table, root in sound]
+
+
+def without_train(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a further validation set: all but those of the train split. Where these are all, as it was."""
+    others = table[table["split"].str.lower() != "train"] if "split" in table else table
+    return others if len(others) else table
 
 
 def load_photos(data: Path, on_progress: OnProgress = silent) -> tuple[pd.DataFrame, FolderSource]:

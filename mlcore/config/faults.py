@@ -43,12 +43,13 @@ def recipe_faults(error: ValidationError, tree: Mapping[str, Any]) -> list[Fault
 def place_of(loc: tuple[int | str, ...], tree: Any) -> Place:
     """The keys to the fault. pydantic's own path also names the kind inside of a group: that is no key."""
     place: list[str] = []
-    node = tree
+    node, told = tree, True
     for part in loc:
-        if isinstance(node, dict) and part not in node and part == node.get("kind"):
+        if not told and isinstance(node, dict) and part == node.get("kind") and len(groups_at(tuple(place), tree)) > 1:
+            told = True
             continue
         place.append(str(part))
-        node = node.get(part) if isinstance(node, dict) else None
+        node, told = node.get(part) if isinstance(node, dict) else None, False
     return tuple(place)
 
 

@@ -16,7 +16,7 @@ PRESETS: dict[str, Recipe] = {
         augment=Augment(crop_scale_min=0.85),
         loss=Triplet(miner=AllMiner()),
     ),
-    "quick": Recipe(steps=60),
+    "quick": Recipe(steps=160, validate_every=160, checkpoint_every=80, augment=Augment(crop_scale_min=0.85, colour=0)),
     "standard": Recipe(steps=390, validate_every=130, checkpoint_every=65),
     "best": Recipe(
         steps=1200,

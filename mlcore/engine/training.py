@@ -76,6 +76,7 @@ class Training:
         self.set_names = tuple(also)
         # The recipe's own first.
         self.sets = [each.held_out() for each in (ValidationSet(manifest, source), *also.values())]
+        self.set_digests = {name: rows_digest(each.manifest) for name, each in zip(also, self.sets[1:], strict=True)}
         codes, names = pd.factorize(self.train_rows["label"], sort=True)
         self.labels = torch.from_numpy(codes.astype(np.int64))
         self.photo_numbers = torch.from_numpy(photo_groups(self.train_rows).to_numpy(np.int64, copy=True))
@@ -298,6 +299,7 @@ class Training:
             "average": self.average.state() if self.average else None,
             "gradients": [parameter.grad for parameter in self.learning()] if self.is_accumulating() else [],
             "best_weights": self.best_weights,
+            "sets": self.set_digests,
         }
         path = self.out_dir / f"checkpoint-{self.progress.step:07d}.pt"
         try:
@@ -334,6 +336,16 @@ class Training:
         for parameter, gradient in zip(self.learning(), state["gradients"], strict=False):
             parameter.grad = None if gradient is None else gradient.to(parameter.device)
         self.best_weights = state["best_weights"]
+        self.check_sets(state.get("sets"))
+
+    def check_sets(self, kept: Mapping[str, str] | None) -> None:
+        """kept: the further sets of a checkpoint, by name with their digest; None: it is older, and does not tell.
+
+        Raises InputError for others than ours: its best figure would be compared with figures of other photos.
+        """
+        if kept is not None and kept != self.set_digests:
+            names = f"with further validation sets ({', '.join(kept)})" if kept else "without further validation sets"
+            raise InputError(f"The checkpoint was made {names}. Go on with the same and their rows, or begin anew.")
 
     def result(self, model_dir: Path | None, started: float, images: int) -> TrainResult:
         seconds = time.monotonic() - started

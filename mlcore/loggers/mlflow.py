@@ -66,5 +66,7 @@ def allowed(name: str) -> str:
 
     >>> allowed("overall/cmc@1")
     'overall/cmc_at_1'
+    >>> allowed("sets/été/cmc@1")  # letters of any script, so that two sets stay two
+    'sets/été/cmc_at_1'
     """
-    return re.sub(r"[^\w\-. :/]", "_", name.replace("@", "_at_"), flags=re.ASCII)
+    return re.sub(r"[^\w\-. :/]", "_", name.replace("@", "_at_"))

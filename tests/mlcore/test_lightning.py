@@ -56,6 +56,15 @@ def test_it_asks_for_no_bf16_that_is_only_imitated(monkeypatch: pytest.MonkeyPat
     assert ours.trainer_settings(small_recipe(), "cpu")["precision"] == precision
 
 
+@pytest.mark.parametrize(("device", "devices"), [("cpu", None), ("cuda", None), ("cuda:1", [1])])
+def test_it_asks_for_the_device_that_is_named(
+    monkeypatch: pytest.MonkeyPatch, device: str, devices: list[int] | None
+) -> None:
+    monkeypatch.setattr("mlcore.engine.training.has_fast_bf16", lambda device: False)
+    settings = ours.trainer_settings(small_recipe(), device)
+    assert (settings["accelerator"], settings.get("devices")) == (device.split(":")[0], devices)
+
+
 def by_fit(recipe: Recipe, out: Path) -> tuple[TrainResult, list[Event]]:
     manifest, source = make_photos()
     events: list[Event] = []
@@ -111,6 +120,20 @@ def test_further_sets_are_measured_as_by_fit(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         ours.MetricLearning(recipe, manifest, source)
     assert any("no further validation sets" in problem for problem in caught.value.problems)
+
+
+def test_a_checkpoint_goes_on_with_its_own_sets_alone() -> None:
+    recipe = small_recipe()
+    manifest, source = make_photos()
+    with_a_set = ours.MetricLearning(recipe, manifest, source, also={"other": other_set()})
+    checkpoint: dict[str, Any] = {}
+    with_a_set.on_save_checkpoint(checkpoint)
+    with_a_set.on_load_checkpoint(checkpoint)
+    without = ours.MetricLearning(recipe, manifest, source)
+    with pytest.raises(InputError, match=r"with further validation sets \(other\)"):
+        without.on_load_checkpoint(checkpoint)
+    del checkpoint["kindred"]["sets"]  # an older one
+    without.on_load_checkpoint(checkpoint)
 
 
 def test_a_resumed_training_is_the_undisturbed_one(tmp_path: Path) -> None:

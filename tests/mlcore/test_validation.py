@@ -10,15 +10,17 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mlcore.checkpoint import read_checkpoint
+from mlcore.checkpoint import read_checkpoint, write_checkpoint
 from mlcore.config import ArcFace, Optimizer, Recipe
 from mlcore.embed import embed_manifest
 from mlcore.engine import TrainResult, ValidationSet, checkpoints, fit
+from mlcore.engine.validation import Reports
 from mlcore.errors import InputError
 from mlcore.evaluate import evaluate
 from mlcore.events import StepDone, Validated
 from mlcore.manifest import as_manifest
 from mlcore.model import load_model
+from mlcore.report import CategoryReport, Report
 from tests.mlcore.photos import MemorySource, make_photos, small_recipe
 from tests.mlcore.test_engine import Recorder, assert_same
 
@@ -91,6 +93,25 @@ def test_a_set_may_decide_what_is_best(tmp_path: Path, place: str) -> None:
     assert result.best_metrics == validated[result.best_step - 1].metrics
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cmc@1", 0.1),
+        ("overall/cmc@1", 0.1),
+        ("categories/a/b/cmc@1", 0.2),
+        ("sets/other/cmc@1", 0.3),
+        ("sets/other/overall/cmc@1", 0.3),
+        ("sets/other/categories/a/b/cmc@1", 0.4),
+    ],
+)
+def test_each_name_finds_its_figure(name: str, value: float) -> None:
+    main, other = (
+        Report({"cmc@1": overall}, [CategoryReport("a/b", 1, 0, {"cmc@1": category})], {}, [])
+        for overall, category in ((0.1, 0.2), (0.3, 0.4))
+    )
+    assert Reports(main, {"other": other}).figure(name) == value
+
+
 @pytest.mark.parametrize("stop_at", [2, 3])
 def test_a_stopped_and_resumed_training_goes_on_with_its_sets(tmp_path: Path, stop_at: int) -> None:
     recipe = small_recipe(best_metric="sets/other/map@r")
@@ -99,6 +120,25 @@ def test_a_stopped_and_resumed_training_goes_on_with_its_sets(tmp_path: Path, st
     resumed = train(tmp_path / "parts", recipe, resume_from=checkpoints(tmp_path / "parts")[-1])
     assert_same(resumed, whole)
     assert (resumed.best_sets, resumed.untrained_sets) == (whole.best_sets, whole.untrained_sets)
+
+
+def test_a_checkpoint_goes_on_with_its_own_sets_alone(tmp_path: Path) -> None:
+    """With others, figures of other photos would be compared with its best one."""
+    recipe = small_recipe(best_metric="sets/other/map@r")
+    assert train(tmp_path, recipe, Recorder(4)).stopped
+    last = checkpoints(tmp_path)[-1]
+    moved = ALSO | {"other": ALSO["pair"]}
+    for also in ({"other": ALSO["other"]}, ALSO | {"more": ALSO["pair"]}, moved):
+        with pytest.raises(InputError, match=r"with further validation sets \(other, pair\)"):
+            train(tmp_path, recipe, also=also, resume_from=last)
+    older = read_checkpoint(last)
+    del older["sets"]
+    write_checkpoint(last, older)
+    assert train(tmp_path, recipe, also=moved, resume_from=last).model_dir
+    without = small_recipe()
+    assert train(tmp_path / "without", without, Recorder(4), also={}).stopped
+    with pytest.raises(InputError, match="without further validation sets"):
+        train(tmp_path / "without", without, resume_from=checkpoints(tmp_path / "without")[-1])
 
 
 def test_stopped_between_two_sets_it_validates_again(tmp_path: Path) -> None:
@@ -112,6 +152,7 @@ def test_stopped_between_two_sets_it_validates_again(tmp_path: Path) -> None:
 
     manifest, main_source = make_photos()
     recipe, recorder = small_recipe(), Recorder()
+    also = {"first": ValidationSet(ALSO["other"].manifest, noticing), "pair": ALSO["pair"]}
     stopped = fit(
         recipe,
         manifest,
@@ -120,14 +161,14 @@ def test_stopped_between_two_sets_it_validates_again(tmp_path: Path) -> None:
         on_event=recorder,
         should_stop=lambda: bool(asked),
         device="cpu",
-        also={"first": ValidationSet(ALSO["other"].manifest, noticing), "pair": ALSO["pair"]},
+        also=also,
     )
     assert stopped.stopped
     assert asked
     assert not recorder.of(Validated)
     assert read_checkpoint(checkpoints(tmp_path)[-1])["progress"]["validated_step"] == -1
     whole = train(tmp_path / "whole", recipe)
-    assert_same(train(tmp_path, recipe, resume_from=checkpoints(tmp_path)[-1]), whole)
+    assert_same(train(tmp_path, recipe, also=also, resume_from=checkpoints(tmp_path)[-1]), whole)
 
 
 @pytest.mark.parametrize("metric", ["sets/elsewhere/cmc@1", "sets/other", "sets"])

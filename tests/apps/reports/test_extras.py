@@ -62,6 +62,8 @@ def test_figures_are_those_of_mlcore() -> None:
     assert report == evaluate(vectors_of(len(rows)), rows, extras=FULL)
     assert found["intervals"] == {"confidence": 0.95, "resamples": 1000, "figures": report.intervals}
     assert found["pcf"] == {"embeddings": 40, "dimension": 4, "figures": report.pcf}
+    one_is_neither = rows_of("aab", queries="x..", gallery=".x.")
+    assert extras_of(one_is_neither)["pcf"]["embeddings"] == 2
     assert report.verification is not None
     assert found["verification"] == report.verification.to_json()
 

@@ -62,6 +62,26 @@ def test_faults_of_all_tables_are_listed_together(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
+def test_train_rows_of_a_further_table_do_not_count(
+    train: Train, other: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = other.read_text()
+    (other.parent / "0/0.jpg").unlink()
+    other.write_text(sound.replace("10/0.jpg,label-10,square,validation,True,True", "10/0.jpg,label-10,square,train,,"))
+    assert train(tmp_path / "out", f"--validate=street={other}") == 0
+    counts = json.loads((tmp_path / "out/report.json").read_text())["sets"]["street"]["counts"]
+    assert counts == {"queries": 8, "gallery": 8, "queries_without_match": 0}
+    (other.parent / "12/2.jpg").unlink()
+    assert train(tmp_path / "again", f"--validate=street={other}") == 2
+    said = capsys.readouterr().err
+    assert f"row {len(sound.splitlines())}, path: 12/2.jpg" in said  # as the whole table counts them
+    assert "0/0.jpg" not in said
+    other.write_text("\n".join(line for line in sound.splitlines() if ",validation," not in line))
+    assert train(tmp_path / "again", f"--validate=street={other}", "--json") == 2
+    assert "0/0.jpg" in capsys.readouterr().out  # nothing but train rows: these are what is wrong
+
+
 def test_names_are_checked_before_tables_are_read(
     train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,6 +57,12 @@ def faults(tree: dict[str, Any]) -> list[Fault]:
             "1 will not do.",
             "It should be greater than or equal to 2.",
         ),
+        (
+            {"loss": {"kind": "triplet", "miner": {"kind": "hard", "hard": 1}}},
+            "loss.miner.hard",
+            "There is no such key.",
+            "Choose one of: kind.",
+        ),
     ],
 )
 def test_each_kind_of_fault(tree: dict[str, Any], key: str, message: str, remedy: str) -> None:

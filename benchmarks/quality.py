@@ -1,0 +1,179 @@
+"""How good the presets are on real photos, and which of their choices matter.
+
+    python benchmarks/quality.py grocery                        # variants, on labels held out of the train rows
+    python benchmarks/quality.py omniglot --final --only quick  # presets as they are, on the validation rows
+
+grocery: the split of its table. omniglot: three alphabets train, two validate; held out is an alphabet at a time.
+`--peer-python` names an interpreter with Open Metric Learning, whose own pipeline then trains by the same schedule
+before each seed of `--final` (benchmarks/quality_peer.py): the clock's figures are to be read beside it.
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from holdouts import compare, hold_out, holdouts, last_only, trained
+
+from mlcore.cli.data import load_data
+from mlcore.config import PRESETS, Recipe
+from mlcore.data import Source
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+ARCHIVES = {"grocery": SHARED / "grocery.zip", "omniglot": SHARED / "omniglot_small1.zip"}
+HELD_BY = {"grocery": "label", "omniglot": "category"}
+VALIDATED_ALPHABETS = ("Korean", "Latin")
+FIGURES = ("cmc@1", "cmc@5", "map@r")
+
+
+def changed(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
+    """The recipe with dotted keys set, checked anew."""
+    tree = recipe.model_dump()
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        place = tree
+        for name in path:
+            place = place[name]
+        place[last] = value
+    return Recipe.model_validate(tree)
+
+
+BASE = PRESETS["quick"]
+CHANGES: dict[str, dict[str, Any]] = {
+    "quick": {},
+    "steps 60": {"steps": 60},
+    "crop 0.6": {"augment.crop_scale_min": 0.6},
+    "no crop": {"augment.crop_scale_min": 1},
+    "colour 0.2": {"augment.colour": 0.2},
+    "no flip": {"augment.flip": False},
+    "8 labels x 4, twice the steps": {"sampler.labels": 8, "steps": 2 * BASE.steps},
+    "32 labels x 2": {"sampler.labels": 32, "sampler.instances": 2},
+    "rate 3e-3": {"optimizer.lr": 3e-3},
+    "rate 3e-4": {"optimizer.lr": 3e-4},
+    "centres' rate x 10": {"optimizer.loss_lr": 10},
+    "8 labels x 4, twice the steps, centres' rate x 10": {
+        "sampler.labels": 8,
+        "steps": 2 * BASE.steps,
+        "optimizer.loss_lr": 10,
+    },
+    "decay 0.05": {"optimizer.weight_decay": 0.05},
+    "margin 0.1": {"loss.margin": 0.1},
+    "scale 16": {"loss.scale": 16.0},
+    "triplet, all": {"loss": {"kind": "triplet", "miner": {"kind": "all"}}},
+    "proxy anchor": {"loss": {"kind": "proxy_anchor"}},
+    "proxy anchor, centres' rate x 10": {"loss": {"kind": "proxy_anchor"}, "optimizer.loss_lr": 10},
+    "proxy anchor, centres' rate x 100": {"loss": {"kind": "proxy_anchor"}, "optimizer.loss_lr": 100},
+    "proxy anchor, 8 x 4, twice the steps": {
+        "loss": {"kind": "proxy_anchor"},
+        "sampler.labels": 8,
+        "steps": 2 * BASE.steps,
+    },
+    "proxy anchor, crop 0.6": {"loss": {"kind": "proxy_anchor"}, "augment.crop_scale_min": 0.6},
+    "proxy anchor, 80 px": {"loss": {"kind": "proxy_anchor"}, "preprocess.size": 80, "steps": 230},
+    "supcon": {"loss": {"kind": "sup_con"}},
+    "multi-similarity": {"loss": {"kind": "multi_similarity"}},
+    "GeM": {"extractor.pool": "gem"},
+    "averaged weights": {"optimizer.ema": 0.98},
+    "64 px, twice the steps": {"preprocess.size": 64, "steps": 2 * BASE.steps},
+}
+
+
+@contextmanager
+def opened(name: str) -> Iterator[tuple[pd.DataFrame, Source, Path]]:
+    """Manifest, source and the folder of the table `df.csv`, unpacked to a temporary folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(ARCHIVES[name]) as file:
+            file.extractall(folder)
+        if name == "omniglot":
+            omniglot_table(Path(folder)).to_csv(Path(folder) / "df.csv", index=False)
+        (table,) = Path(folder).rglob("df.csv")
+        yield (*load_data(table, print), table.parent)
+
+
+def omniglot_table(root: Path) -> pd.DataFrame:
+    """Label: alphabet and character. Category: alphabet."""
+    files = sorted(root.rglob("*.png"))
+    alphabets = [file.parts[-3] for file in files]
+    validated = [alphabet in VALIDATED_ALPHABETS for alphabet in alphabets]
+    return pd.DataFrame(
+        {
+            "label": ["/".join(file.parts[-3:-1]) for file in files],
+            "path": [file.relative_to(root).as_posix() for file in files],
+            "split": np.where(validated, "validation", "train"),
+            "is_query": validated,
+            "is_gallery": validated,
+            "category": alphabets,
+        }
+    )
+
+
+def final(names: Sequence[str], seeds: int, manifest: pd.DataFrame, source: Source, peer: list[str]) -> None:
+    """Each preset on the validation rows, after its last step: no figure gains by choosing among checkpoints."""
+    print(f"{torch.get_num_threads()} threads of torch\n")
+    print(f"{'':<34}{'seed':>5}" + "".join(f"{figure:>9}" for figure in FIGURES) + f"{'photos':>9}{'seconds':>9}")
+    for name in names:
+        rows = []
+        for seed in range(seeds):
+            if peer:
+                show("Open Metric Learning", seed, peer_figures(peer, seed))
+            recipe = last_only(PRESETS[name]).model_copy(update={"seed": seed})
+            start = perf_counter()
+            result = trained(recipe, manifest, source)
+            seconds = perf_counter() - start
+            photos = recipe.steps * recipe.sampler.batch_size
+            rows.append(show(name, seed, result.best_metrics | {"photos": photos, "seconds": seconds}))
+        cells = zip(np.mean(rows, axis=0), np.std(rows, axis=0), strict=True)
+        print(f"{name + ', mean ± spread':<39}" + "".join(f"  {mean:.3f} ± {spread:.3f}" for mean, spread in cells))
+
+
+def peer_figures(command: list[str], seed: int) -> dict[str, float]:
+    printed = subprocess.check_output(  # noqa: S603 - named by whoever runs this
+        [*command, "--seed", str(seed)], text=True, stderr=subprocess.DEVNULL
+    )
+    figures: dict[str, float] = json.loads(printed.splitlines()[-1])
+    return figures
+
+
+def show(name: str, seed: int, figures: dict[str, float]) -> list[float]:
+    values = [figures.get(figure, np.nan) for figure in FIGURES]
+    cells = "".join(f"{value:>9.3f}" for value in values)
+    print(f"{name:<34}{seed:>5}{cells}{figures['photos']:>9,}{figures['seconds']:>9.1f}", flush=True)
+    return values
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", choices=ARCHIVES)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="variants, or presets with --final")
+    parser.add_argument("--steps", type=int, help="of every variant, instead of its own")
+    parser.add_argument("--holdouts", type=int, nargs="+", default=[1, 2], help="which of them")
+    parser.add_argument("--final", action="store_true", help="measure presets on the validation rows instead")
+    parser.add_argument("--peer-python")
+    arguments = parser.parse_args()
+    with opened(arguments.data) as (manifest, source, root):
+        if arguments.final:
+            script = Path(__file__).with_name("quality_peer.py")
+            peer = [arguments.peer_python, str(script), str(root)] if arguments.peer_python else []
+            final(arguments.only or ["quick", "standard"], arguments.seeds, manifest, source, peer)
+            return
+        train = manifest[manifest["split"] == "train"]
+        by = HELD_BY[arguments.data]
+        sets = holdouts(train, max(arguments.holdouts), by=by)
+        splits = {number: hold_out(train, sets[number - 1], by=by) for number in arguments.holdouts}
+        steps = {"steps": arguments.steps} if arguments.steps else {}
+        variants = {name: changed(BASE, CHANGES[name] | steps) for name in arguments.only or CHANGES}
+        compare(variants, arguments.seeds, splits, source)
+
+
+if __name__ == "__main__":
+    main()
