@@ -45,9 +45,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"The checkpoint {path} cannot be read: {error.strerror or error}.") from None
-    except (
-        Exception
-    ):  # a damaged file raises whatever its bytes lead to; torch's own text advises to load it all the same
+    except Exception:
+        # A damaged file raises whatever its bytes lead to, and torch's own text advises to load it all the same.
         text = f"The checkpoint {path} is damaged, or holds more than tensors and numbers; nothing of it was run."
         raise InputError(f"{text} Remove it, to go on from the one before.") from None
     return state

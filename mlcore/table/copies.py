@@ -13,8 +13,9 @@ OTHER = {"train": "validation", "validation": "train"}
 def check_copies(frame: pd.DataFrame, sha256: Mapping[str, str]) -> Iterator[Problem]:
     """Files with the bytes of an earlier row's, of a table as `read_table` gives it. sha256: by clean path.
 
-    In both splits, with one box: an error, for what trains would be measured. With another box, or in one split, where
-    copies count once and never match each other: a warning. The same path twice is for `check_table` to tell.
+    In both splits, with one box: an error, for what trains would be measured; with another box: a warning. In one
+    split, with one box: a warning, for copies count once and never match each other; other boxes are other samples. The
+    same path twice is for `check_table` to tell.
     """
     nothing = [""] * len(frame)
     boxes = zip(*(frame.get(name, nothing) for name in BOX), strict=True)
@@ -24,7 +25,9 @@ def check_copies(frame: pd.DataFrame, sha256: Mapping[str, str]) -> Iterator[Pro
         if path not in sha256:
             continue
         digest, other = sha256[path], OTHER.get(split, "")
-        leaked, beside, twin = (first.get(key) for key in ((digest, other, *box), (digest, other), (digest, split)))
+        leaked, beside, twin = (
+            first.get(key) for key in ((digest, other, *box), (digest, other), (digest, split, *box))
+        )
         first.setdefault((digest, split, *box), (number, path))
         first.setdefault((digest, split), (number, path))
         row, original = leaked or beside or twin or (number, path)

@@ -17,6 +17,7 @@ BYTES = {"1.jpg": "a", "2.jpg": "a", "3.jpg": "a", "4.jpg": "b"}
         ("dog,2.jpg,validation,1,1,,,,", [(3, "error", 2)]),
         ("dog,2.jpg,Validation,1,1,0,0,5,5", [(3, "warning", 2)]),
         ("cat,2.jpg,train,,,,,,", [(3, "warning", 2)]),
+        ("cat,2.jpg,train,,,0,0,5,5", []),
         ("dog,2.jpg,validation,1,1,,,,\ndog,3.jpg,train,,,,,,", [(3, "error", 2), (4, "error", 3)]),
         ("dog,gone.jpg,validation,1,1,,,,", []),
     ],
