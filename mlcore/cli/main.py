@@ -10,6 +10,7 @@ from pathlib import Path
 from mlcore.cli.commands import run_check, run_embed, run_export, run_recipe
 from mlcore.cli.convert import add_convert
 from mlcore.cli.evaluation import run_evaluate
+from mlcore.cli.pairs import add_pairs
 from mlcore.cli.recipes import NAMED
 from mlcore.cli.screen import Screen
 from mlcore.cli.search import run_search
@@ -130,6 +131,8 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--extras", action="store_true", help="verification, confidence intervals and PCF too")
     evaluate.add_argument("--out", type=Path, help="where to write report.json")
     evaluate.set_defaults(run=run_evaluate)
+
+    add_pairs(commands, [on_data, on_model])
 
     embed = commands.add_parser("embed", parents=[on_data, on_model], help="embed every row of a table")
     embed.add_argument("--out", type=Path, required=True, help="the .npy file, (N, D) float32 in the table's order")

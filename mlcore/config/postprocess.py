@@ -91,7 +91,7 @@ class PairHeadConfig(Frozen):
     batch_size: PositiveInt = Field(16, description="Lists")
     lr: PositiveFloat = 3e-4
     weight_decay: float = Field(10.0, ge=0, description="Draws the head back to the order of the extractor")
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
 
 
 class ConstantThreshold(Frozen):

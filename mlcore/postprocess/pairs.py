@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -91,7 +91,7 @@ class PairReranker:
 def save_head(head: PairHead, path: Path) -> None:
     """One file: weights, configuration, dimension."""
     facts = {"config": head.config.model_dump_json(), "dimension": str(head.dimension)}
-    save_file({name: value.contiguous() for name, value in head.state_dict().items()}, path, metadata=facts)
+    path.write_bytes(save({name: value.contiguous() for name, value in head.state_dict().items()}, metadata=facts))
 
 
 def load_head(path: Path) -> PairHead:

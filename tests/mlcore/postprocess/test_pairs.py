@@ -235,5 +235,7 @@ def test_files(tmp_path: Path) -> None:
     for name in ("other", "missing"):
         with pytest.raises(InputError, match=f"{name} holds no pair head"):
             load_head(tmp_path / name)
+    with pytest.raises(FileNotFoundError):  # as every error of the disk: what writes whole files puts them in words
+        save_head(head, tmp_path / "nowhere/head")
     with pytest.raises(InputError, match="trained for 4 dimensions; these embeddings have 2"):
         PairReranker(head, Indexed.of(np.eye(2, dtype=np.float32), make_rows(2)))
