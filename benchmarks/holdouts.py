@@ -61,11 +61,11 @@ def last_only(recipe: Recipe) -> Recipe:
 
 def compare(variants: Mapping[str, Recipe], seeds: int, splits: Mapping[int, pd.DataFrame], source: Source) -> None:
     """Prints a row per variant: CMC@1 of each of `splits`, which are known by the numbers of their hold-outs, their
-    mean, the spread over seeds, photos and CPU seconds."""
+    mean, the spread over seeds, mAP@R, photos and CPU seconds."""
     queries = " and ".join(str(int(split["is_query"].sum())) for split in splits.values())
     print(f"{queries} held-out queries, {seeds} seeds, {torch.get_num_threads()} threads of torch\n")
     heads = "".join(f"  hold-out {number}" for number in splits)
-    print(f"{'variant':<38}{heads}    mean  ± seeds  untrained  photos   CPU s")
+    print(f"{'variant':<38}{heads}    mean  ± seeds  untrained   mAP@R  photos   CPU s")
     for name, variant in variants.items():
         started, recipe = cpu_seconds(), last_only(variant)
         results = [
@@ -74,11 +74,12 @@ def compare(variants: Mapping[str, Recipe], seeds: int, splits: Mapping[int, pd.
         ]
         figures = np.array([[result.best_metrics["cmc@1"] for result in row] for row in results])  # (holdouts, seeds)
         untrained = np.mean([result.untrained_metrics["cmc@1"] for row in results for result in row])
+        precision = np.mean([result.best_metrics["map@r"] for row in results for result in row])
         cells = "".join(f"{value:>12.3f}" for value in figures.mean(1))
         spread = figures.mean(0).std()
         photos = recipe.steps * recipe.sampler.batch_size
         cost = (cpu_seconds() - started) / figures.size
         print(
-            f"{name:<38}{cells}{figures.mean():>8.3f}{spread:>9.3f}{untrained:>11.3f}{photos:>8,}{cost:>8.1f}",
+            f"{name:<38}{cells}{figures.mean():>8.3f}{spread:>9.3f}{untrained:>11.3f}{precision:>8.3f}{photos:>8,}{cost:>8.1f}",
             flush=True,
         )

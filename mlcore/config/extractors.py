@@ -40,6 +40,9 @@ class NetworkConfig(Frozen):
     gem_p: float = Field(
         3.0, ge=1, le=100, description="pool=gem: its exponent; 1 averages, large ones near the maximum"
     )
+    statistics: bool = Field(
+        False, description="Colour and gradient statistics join the features before the head, for few photos"
+    )
     head: Head = LinearHead()
     pretrained: str | None = Field(None, description="A name in the catalogue of pretrained weights")
     weights_path: str | None = Field(None, description="A file of weights to start from; none: from scratch")

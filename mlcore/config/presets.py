@@ -1,10 +1,21 @@
 """Recipes to begin with."""
 
+from typing import Any
+
 from mlcore.config.extractors import ResNet
-from mlcore.config.losses import Triplet
+from mlcore.config.losses import ProxyAnchor, Triplet
 from mlcore.config.miners import AllMiner
 from mlcore.config.photos import Augment, Preprocess
 from mlcore.config.recipe import Recipe
+from mlcore.config.training import Optimizer
+
+# Chosen on train labels held out, by benchmarks/quality.py (docs/results.md).
+BY_LABELS_HELD_OUT: dict[str, Any] = {
+    "extractor": ResNet(statistics=True),
+    "augment": Augment(crop_scale_min=0.85, colour=0),
+    "loss": ProxyAnchor(),
+    "optimizer": Optimizer(loss_lr=10),
+}
 
 PRESETS: dict[str, Recipe] = {
     "demo": Recipe(
@@ -16,13 +27,13 @@ PRESETS: dict[str, Recipe] = {
         augment=Augment(crop_scale_min=0.85),
         loss=Triplet(miner=AllMiner()),
     ),
-    "quick": Recipe(steps=160, validate_every=160, checkpoint_every=80, augment=Augment(crop_scale_min=0.85, colour=0)),
-    "standard": Recipe(steps=390, validate_every=130, checkpoint_every=65),
+    "quick": Recipe(**BY_LABELS_HELD_OUT, steps=100, validate_every=100, checkpoint_every=50),
+    "standard": Recipe(**BY_LABELS_HELD_OUT, steps=400, validate_every=200, checkpoint_every=100),
     "best": Recipe(
+        **BY_LABELS_HELD_OUT | {"extractor": ResNet(arch="resnet34", dimension=256, statistics=True)},
         steps=1200,
         validate_every=200,
         checkpoint_every=100,
-        extractor=ResNet(arch="resnet34", dimension=256),
         preprocess=Preprocess(size=128),
     ),
 }

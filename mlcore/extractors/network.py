@@ -4,6 +4,7 @@ from mlcore import compat  # isort: skip  (before torchvision)
 
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,19 +33,31 @@ __all__ = ["Network", "compat", "new_network"]
 class Network(nn.Module):
     """Backbone and head. `forward`: `(B, 3, S, S)` normalised float -> `(B, D)` float32 of unit length.
 
-    head: linear unless said otherwise. `dimension`: D. A vector of zeros stays zeros: F.normalize divides by at least
-    1e-12.
+    head: linear unless said otherwise. statistics: of the same images; they join the features before the head.
+    `dimension`: D. A vector of zeros stays zeros: F.normalize divides by at least 1e-12.
     """
 
-    def __init__(self, backbone: nn.Module, features: int, dimension: int, head: Head | None = None) -> None:
+    def __init__(
+        self,
+        backbone: nn.Module,
+        features: int,
+        dimension: int,
+        head: Head | None = None,
+        statistics: ColourGradient | None = None,
+    ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone, self.statistics = backbone, statistics
+        features += statistics.features if statistics else 0
         self.head = build_head(head or LinearHead(), features=features, dimension=dimension)
         self.dimension = dimension
         self.frozen: list[nn.Module] = []
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.backbone(images)  # (B, 3, S, S) -> (B, F)
+        if self.statistics is not None:
+            # Brought to numbers near 1, as features are.
+            found = self.statistics(images) * self.statistics.features**0.5
+            features = torch.cat([features, found.to(features.dtype)], dim=1)
         return F.normalize(self.head(features).float())  # (B, F) -> (B, D)
 
     def freeze(self, share: float) -> None:
@@ -79,7 +92,8 @@ def new_network(config: Extractor, *, size: int, preprocess: Preprocess) -> Netw
             return Network(statistics, statistics.features, config.dimension, NoHead())
         case _:
             backbone, features = new_backbone(config, size)
-            return Network(backbone, features, config.dimension, config.head)
+            beside = ColourGradient(preprocess) if config.statistics else None
+            return Network(backbone, features, config.dimension, config.head, beside)
 
 
 def new_backbone(config: ResNet | ViT | Torchvision | Timm | Unicom, size: int) -> tuple[nn.Module, int]:

@@ -124,6 +124,7 @@ class Delicate(nn.Module):
 
 NETWORKS = {
     "resnet": lambda: build_extractor(ResNet(dimension=16), size=32),
+    "statistics": lambda: build_extractor(ResNet(dimension=16, statistics=True), size=32),
     "vit": lambda: build_extractor(ViT(dimension=16), size=32),
     "untraceable": lambda: Untraceable(build_extractor(ResNet(dimension=16), size=32)),
     "fixed batch": FixedBatch,

@@ -28,6 +28,7 @@ EXTRACTORS: list[Extractor] = [
     ViT(dimension=16),
     Torchvision(arch="regnet_y_400mf", dimension=24),
     Handcrafted(),
+    ResNet(dimension=24, statistics=True),
 ]
 
 
