@@ -39,7 +39,7 @@ $(STAMP): requirements.lock
 	@touch $@
 
 test: $(STAMP) ## run the tests, on as many cores as there are, four at most (ARGS="-k login -x" goes to pytest)
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 $(ARGS)
 
 check: $(STAMP) ## lint, format, types, layers, templates, migrations
 	$(BIN)/ruff check .

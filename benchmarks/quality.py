@@ -105,13 +105,13 @@ def omniglot_table(root: Path) -> pd.DataFrame:
     )
 
 
-def final(names: Sequence[str], seeds: int, manifest: pd.DataFrame, source: Source, peer: list[str]) -> None:
+def final(names: Sequence[str], seeds: range, manifest: pd.DataFrame, source: Source, peer: list[str]) -> None:
     """Each preset on the validation rows, after its last step: no figure gains by choosing among checkpoints."""
     print(f"{torch.get_num_threads()} threads of torch\n")
     print(f"{'':<34}{'seed':>5}" + "".join(f"{figure:>9}" for figure in FIGURES) + f"{'photos':>9}{'seconds':>9}")
     for name in names:
         rows = []
-        for seed in range(seeds):
+        for seed in seeds:
             if peer:
                 show("Open Metric Learning", seed, peer_figures(peer, seed))
             recipe = last_only(PRESETS[name]).model_copy(update={"seed": seed})
@@ -143,6 +143,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", choices=ARCHIVES)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=0, help="with --final")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="variants, or presets with --final")
     parser.add_argument("--steps", type=int, help="of every variant, instead of its own")
     parser.add_argument("--holdouts", type=int, nargs="+", default=[1, 2], help="which of them")
@@ -153,7 +154,8 @@ def main() -> None:
         if arguments.final:
             script = Path(__file__).with_name("quality_peer.py")
             peer = [arguments.peer_python, str(script), str(root)] if arguments.peer_python else []
-            final(arguments.only or ["quick", "standard"], arguments.seeds, manifest, source, peer)
+            seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+            final(arguments.only or ["quick", "standard"], seeds, manifest, source, peer)
             return
         train = manifest[manifest["split"] == "train"]
         by = HELD_BY[arguments.data]

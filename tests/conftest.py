@@ -13,6 +13,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 # A busy machine is no fault of the code: no case fails for being slow.
 hypothesis.settings.register_profile("kindred", deadline=None)
@@ -25,6 +26,8 @@ if OWN_DATA_DIR:
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks of tests are small, and the cores are the workers'
 os.environ.setdefault("KINDRED_LOG_LEVEL", "WARNING")
 os.environ["KINDRED_DEBUG"] = "0"
+# A browser's loop stays in a worker's thread for all the tests after it; none of them is asynchronous.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kindred.settings")
 
 import django  # noqa: E402
@@ -55,6 +58,17 @@ def leave_to_workers() -> None:
     if OWN_DATA_DIR:
         del os.environ["KINDRED_DATA_DIR"]
         shutil.rmtree(OWN_DATA_DIR)
+
+
+class ByFile(LoadFileScheduling):  # type: ignore[misc]
+    """A worker takes whole files; the browser's all together, for its pages are what the flow leaves behind."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/e2e" if nodeid.startswith("tests/e2e/") else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 def pytest_unconfigure() -> None:

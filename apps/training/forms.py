@@ -19,7 +19,11 @@ from mlcore.config import PRESETS, Recipe
 from mlcore.table import Note, TrainFacts
 
 NOW = "now"  # a snapshot of the dataset's current state, made when the run starts
-LOSSES = [("arcface", "ArcFace: a direction per label"), ("triplet", "Triplet: hardest pairs of a batch")]
+LOSSES = [
+    ("proxy_anchor", "Proxy anchor: a place per label, which draws its samples and drives off the others"),
+    ("arcface", "ArcFace: a direction per label"),
+    ("triplet", "Triplet: hardest pairs of a batch"),
+]
 SNAPSHOTS_SHOWN = 50
 KNOBS = ("steps", "size", "arch", "dimension", "loss", "lr", "labels", "instances", "seed")
 

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from mlcore.config import PRESETS, ArcFace, BalancedSampler, Recipe, ShuffleSampler, Triplet
+from mlcore.config import PRESETS, ArcFace, BalancedSampler, Loss, ProxyAnchor, Recipe, ShuffleSampler, Triplet
 from mlcore.config.faults import recipe_faults
 from mlcore.table import Note, TrainFacts, recipe_fit
 
@@ -19,6 +19,7 @@ ARCHES = [
     ("vit_b_16", "ViT-B/16, 86 million"),
     ("vit_l_16", "ViT-L/16, 300 million"),
 ]
+LOSSES: dict[str, Loss] = {loss.kind: loss for loss in (ProxyAnchor(), ArcFace(), Triplet())}
 BATCH_KNOBS = ("labels", "instances")  # until somebody turns them, they are the preset's as far as the photos go
 MAX_TEXT = 20_000  # characters; a complete recipe has about a thousand
 
@@ -109,7 +110,7 @@ def knobs_apply(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
                 data["extractor"]["dimension"] = value
             case "loss":
                 if value != recipe.loss.kind:
-                    data["loss"] = (ArcFace() if value == "arcface" else Triplet()).model_dump(mode="json")
+                    data["loss"] = LOSSES[value].model_dump(mode="json")
             case "lr":
                 data["optimizer"]["lr"] = value
             case "labels" | "instances":

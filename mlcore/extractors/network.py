@@ -53,12 +53,15 @@ class Network(nn.Module):
         self.frozen: list[nn.Module] = []
 
     def forward(self, images: Tensor) -> Tensor:
-        features = self.backbone(images)  # (B, 3, S, S) -> (B, F)
-        if self.statistics is not None:
-            # Brought to numbers near 1, as features are.
-            found = self.statistics(images) * self.statistics.features**0.5
-            features = torch.cat([features, found.to(features.dtype)], dim=1)
-        return F.normalize(self.head(features).float())  # (B, F) -> (B, D)
+        return F.normalize(self.head(self.features(images)).float())  # (B, 3, S, S) -> (B, F) -> (B, D)
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the head looks at: those of the backbone, and the statistics, brought to numbers near 1 as these are."""
+        features: Tensor = self.backbone(images)
+        if self.statistics is None:
+            return features
+        found = self.statistics(images) * self.statistics.features**0.5
+        return torch.cat([features, found.to(features.dtype)], dim=1)
 
     def freeze(self, share: float) -> None:
         """Keeps a share of the backbone's layers, from the input, as they are: their weights and what they count.

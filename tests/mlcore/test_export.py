@@ -43,7 +43,7 @@ def make_model(folder: Path, extractor: Extractor) -> Embedder:
         with torch.no_grad():
             for _ in range(20):
                 network.train()(images)  # so that batch normalisation knows what is usual
-            last.bias -= network.eval().head(network.backbone(images)).mean(0)
+            last.bias -= network.eval().head(network.features(images)).mean(0)
     save_model(folder, network, extractor, PRE)
     return load_model(folder)
 

@@ -6,7 +6,7 @@ import pytest
 
 from apps.training import recipes
 from apps.training.services import METRIC_NAMES
-from mlcore.config import PRESETS, ArcFace, BalancedSampler, Recipe, ShuffleSampler, ViT
+from mlcore.config import PRESETS, ArcFace, BalancedSampler, Recipe, ShuffleSampler, Triplet, ViT
 from mlcore.table import TrainFacts
 
 
@@ -75,8 +75,9 @@ def test_knobs_turn_what_they_name() -> None:
         PRESETS["standard"],
         {"steps": 780, "size": 64, "arch": "vit_tiny", "dimension": 99, "loss": "triplet", "lr": 0.5, "seed": 3},
     )
-    assert (recipe.steps, recipe.validate_every, recipe.checkpoint_every) == (780, 260, 130)
-    assert recipe.extractor == ViT(dimension=99)
+    assert (recipe.steps, recipe.validate_every, recipe.checkpoint_every) == (780, 390, 195)
+    assert recipe.extractor == ViT(dimension=99, statistics=True)
+    assert recipe.loss == Triplet()
     assert recipes.knobs_of(recipe) | {"labels": 0, "instances": 0} == {
         "steps": 780,
         "size": 64,

@@ -67,7 +67,7 @@ def test_the_new_page_starts_at_what_fits(client: Client, snapshot: Snapshot) ->
     assert "labels: 12" in page.context["form"]["recipe"].value()
     assert "16 in the preset; the train split has 12 labels." in page.content.decode()
     assert "The check found nothing in the way" in page.content.decode()
-    assert "60 steps, each sample about 48 times" in page.content.decode()  # of the preset's card: 60 x 12 x 4 of 60
+    assert "100 steps, each sample about 80 times" in page.content.decode()  # of the preset's card: 100 x 12 x 4 of 60
     assert not Run.objects.exists()
     client.post(new_url(snapshot.dataset), sent(page))
     run = Run.objects.get()
@@ -227,7 +227,7 @@ def test_a_knob_out_of_range_is_marked(client: Client, snapshot: Snapshot) -> No
     ("changes", "expected"),
     [
         ({"steps": 80}, {"steps": 80, "validate_every": 40}),
-        ({"preset": "standard"}, {"steps": 390}),
+        ({"preset": "standard"}, {"steps": 400}),
         ({"preset": "standard", "steps": 50}, {"steps": 50}),
         ({"recipe": "steps: 33"}, {"steps": 33, "log_every": 2}),
         ({"recipe": "steps: 33", "seed": 5}, {"steps": 33, "seed": 5}),

@@ -142,4 +142,4 @@ def test_settings_and_names_are_made_flat_and_allowed() -> None:
     assert settings["compile"] is False
     assert settings["patience"] == "None"
     assert not [value for value in settings.values() if not isinstance(value, bool | int | float | str)]
-    assert allowed("categories/Küche, grey/precision@5") == "categories/K_che_ grey/precision_at_5"
+    assert allowed("categories/Küche, grey/precision@5") == "categories/Küche_ grey/precision_at_5"
