@@ -20,7 +20,7 @@ from mlcore.table import Note, TrainFacts
 
 NOW = "now"  # a snapshot of the dataset's current state, made when the run starts
 LOSSES = [
-    ("proxy_anchor", "Proxy anchor: a place per label, which draws its samples and drives off the others"),
+    ("proxy_anchor", "Proxy anchor: a place per label"),
     ("arcface", "ArcFace: a direction per label"),
     ("triplet", "Triplet: hardest pairs of a batch"),
 ]
