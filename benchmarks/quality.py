@@ -4,8 +4,8 @@
     python benchmarks/quality.py omniglot --final --only quick  # presets as they are, on the validation rows
 
 grocery: the split of its table. omniglot: three alphabets train, two validate; held out is an alphabet at a time.
-`--peer-python` names an interpreter with Open Metric Learning, whose own pipeline then trains by the same schedule
-before each seed of `--final` (benchmarks/quality_peer.py): the clock's figures are to be read beside it.
+`--peer-python` names an interpreter with Open Metric Learning, whose own pipeline then trains before each seed of
+`--final` (benchmarks/quality_peer.py): the clock's figures are to be read beside it.
 """
 
 import argparse

@@ -27,7 +27,7 @@ from mlcore.data import Photos, Source, open_cache, training_batches
 from mlcore.distributed import World, gather
 from mlcore.engine.fit import pick_device
 from mlcore.engine.training import Training, usable_amp
-from mlcore.engine.validation import Reports, ValidationSet, entered, judge, training_faults
+from mlcore.engine.validation import Reports, ValidationSet, entered, judge, training_faults, training_problems
 from mlcore.errors import InputError
 from mlcore.evaluate import Report, evaluate
 from mlcore.events import Event, Message
@@ -93,7 +93,7 @@ class MetricLearning(LightningModule):
         shared_labels: Severity = "error",
     ) -> None:
         super().__init__()
-        faults = training_faults(recipe, manifest, also, shared_labels)
+        faults = training_faults(training_problems(recipe, manifest, also, shared_labels), recipe, also)
         if recipe.validate_every % recipe.optimizer.accumulate:
             faults.append("An epoch ends what Lightning accumulates. Make validate_every a multiple of accumulate.")
         if faults:

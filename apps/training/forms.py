@@ -19,11 +19,6 @@ from mlcore.config import PRESETS, Recipe
 from mlcore.table import Note, TrainFacts
 
 NOW = "now"  # a snapshot of the dataset's current state, made when the run starts
-LOSSES = [
-    ("proxy_anchor", "Proxy anchor: a place per label"),
-    ("arcface", "ArcFace: a direction per label"),
-    ("triplet", "Triplet: hardest pairs of a batch"),
-]
 SNAPSHOTS_SHOWN = 50
 KNOBS = ("steps", "size", "arch", "dimension", "loss", "lr", "labels", "instances", "seed")
 
@@ -38,7 +33,7 @@ class RunForm(forms.Form):
     size = forms.IntegerField(min_value=16, max_value=1024, label="Photo size", help_text="Side in pixels, 16 to 1024.")
     arch = forms.ChoiceField(choices=recipes.ARCHES, label="Network")
     dimension = forms.IntegerField(min_value=1, max_value=4096, help_text="Length of an embedding.")
-    loss = forms.ChoiceField(choices=LOSSES)
+    loss = forms.ChoiceField(choices=[(loss.kind, text) for loss, text in recipes.LOSSES])
     lr = forms.FloatField(min_value=1e-9, max_value=10, label="Learning rate", help_text="At its peak.")
     labels = forms.IntegerField(
         min_value=2, max_value=4096, required=False, label="Labels in a batch", help_text="Of balanced batches."

@@ -19,7 +19,11 @@ ARCHES = [
     ("vit_b_16", "ViT-B/16, 86 million"),
     ("vit_l_16", "ViT-L/16, 300 million"),
 ]
-LOSSES: dict[str, Loss] = {loss.kind: loss for loss in (ProxyAnchor(), ArcFace(), Triplet())}
+LOSSES: list[tuple[Loss, str]] = [
+    (ProxyAnchor(), "Proxy anchor: a place per label"),
+    (ArcFace(), "ArcFace: a direction per label"),
+    (Triplet(), "Triplet: hardest pairs of a batch"),
+]
 BATCH_KNOBS = ("labels", "instances")  # until somebody turns them, they are the preset's as far as the photos go
 MAX_TEXT = 20_000  # characters; a complete recipe has about a thousand
 
@@ -110,7 +114,7 @@ def knobs_apply(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
                 data["extractor"]["dimension"] = value
             case "loss":
                 if value != recipe.loss.kind:
-                    data["loss"] = LOSSES[value].model_dump(mode="json")
+                    data["loss"] = {loss.kind: loss for loss, _ in LOSSES}[value].model_dump(mode="json")
             case "lr":
                 data["optimizer"]["lr"] = value
             case "labels" | "instances":

@@ -64,11 +64,16 @@ def run_embed(arguments: argparse.Namespace, screen: Screen) -> int:
     return 0
 
 
+def spare_model(folder: Path, out: Path) -> None:
+    """Raises InputError for a file to be written that is a part of the model in `folder`."""
+    if out.resolve() in {(folder / name).resolve() for name in (CONFIG, WEIGHTS, RECIPE)}:
+        raise InputError(f"{out} is a part of the model itself. Name another file.")
+
+
 def run_export(arguments: argparse.Namespace, screen: Screen) -> int:
     check_target(arguments.out)
     folder = model_folder(arguments.model)
-    if arguments.out.resolve() in {(folder / name).resolve() for name in (CONFIG, WEIGHTS, RECIPE)}:
-        raise InputError(f"{arguments.out} is a part of the model itself. Name another file.")
+    spare_model(folder, arguments.out)
     embedder = find_model(arguments.model)
     recipe = trained_by(folder)
     screen.wait(f"writing {arguments.format}")

@@ -9,17 +9,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mlcore.cli.commands import RECIPE
+from mlcore.cli.commands import spare_model
 from mlcore.cli.data import load_data
 from mlcore.cli.opening import check_target, embed_rows, model_folder, open_model
-from mlcore.cli.recipes import Origins, fault_text, parse_value
+from mlcore.cli.recipes import Origins, fault_text, set_all
 from mlcore.cli.screen import Screen
 from mlcore.config.faults import instead, worded
 from mlcore.config.postprocess import PairHeadConfig
 from mlcore.errors import InputError
 from mlcore.export import whole
 from mlcore.matches import manifest_rows
-from mlcore.model import CONFIG, WEIGHTS
 from mlcore.postprocess import save_head, train_pair_head
 from mlcore.postprocess.mining import label_folds
 
@@ -44,9 +43,7 @@ def run_pairs(arguments: argparse.Namespace, screen: Screen) -> int:
     """Trains on the train rows. A label that validates too does no harm here; `evaluate` will ask about it."""
     config = head_config(arguments.changes)
     check_target(arguments.out)
-    folder = model_folder(arguments.model)
-    if arguments.out.resolve() in {(folder / name).resolve() for name in (CONFIG, WEIGHTS, RECIPE)}:
-        raise InputError(f"{arguments.out} is a part of the model itself. Name another file.")
+    spare_model(model_folder(arguments.model), arguments.out)
     embedder = open_model(arguments)
     manifest, source = load_data(arguments.data, screen.say, screen.bar("import"), shared_labels="warning")
     train = manifest[manifest["split"] == "train"].reset_index(drop=True)
@@ -69,12 +66,7 @@ def head_config(changes: Sequence[str]) -> PairHeadConfig:
     """The defaults with changes: `key=value`, the value in YAML. Raises InputError that lists every faulty one."""
     tree: dict[str, Any] = {}
     origins: Origins = {}
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise InputError(f"--set {change}: write it as key=value, for example head=concat.")
-        tree[key.strip()] = parse_value(change, value)
-        origins[(key.strip(),)] = f"--set {change}"
+    set_all(tree, origins, changes, example="head=concat")
     try:
         return PairHeadConfig.model_validate(tree)
     except ValidationError as error:

@@ -28,13 +28,7 @@ def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
         origins: Origins = {}
     else:
         tree, origins = read_yaml(PUBLISHED.get(name, Path(name)))
-    for change in changes:
-        key, equals, value = change.partition("=")
-        if not equals:
-            raise InputError(f"--set {change}: write it as key=value, for example loss.kind=triplet.")
-        keys = key.strip().split(".")
-        set_key(tree, keys, parse_value(change, value))
-        origins[tuple(keys)] = f"--set {change}"
+    set_all(tree, origins, changes, example="loss.kind=triplet")
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
@@ -110,6 +104,17 @@ def note_lines(node: yaml.Node, place: tuple[str, ...], origins: Origins, twins:
             continue
         origins[at] = line
         note_lines(value, at, origins, twins)
+
+
+def set_all(tree: dict[str, Any], origins: Origins, changes: Sequence[str], *, example: str) -> None:
+    """Enters every `--set key=value`, the value in YAML, and where it was written."""
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise InputError(f"--set {change}: write it as key=value, for example {example}.")
+        keys = key.strip().split(".")
+        set_key(tree, keys, parse_value(change, value))
+        origins[tuple(keys)] = f"--set {change}"
 
 
 def parse_value(change: str, value: str) -> Any:

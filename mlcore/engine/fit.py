@@ -12,7 +12,7 @@ from mlcore.data import Source
 from mlcore.distributed import join
 from mlcore.engine.state import TrainResult
 from mlcore.engine.training import Training
-from mlcore.engine.validation import ValidationSet, set_faults, texts, training_problems
+from mlcore.engine.validation import ValidationSet, texts, training_faults, training_problems
 from mlcore.errors import InputError
 from mlcore.events import Event, Message, OnEvent, ShouldStop, Started
 from mlcore.table import Severity
@@ -49,7 +49,7 @@ def fit(
     poor training, such as labels whose photos repeat in a batch, is told by messages after the first event.
     """
     problems = training_problems(recipe, manifest, also, shared_labels)
-    if faults := [*texts(problems, "error"), *set_faults(recipe.best_metric, also)]:
+    if faults := training_faults(problems, recipe, also):
         raise InputError("This training cannot start.", faults)
     world = join(device)
     chosen = pick_device(device)

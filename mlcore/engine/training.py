@@ -326,6 +326,7 @@ class Training:
             raise InputError("The checkpoint belongs to another recipe. Train it from the start.")
         if state.get("rows", self.rows) != self.rows:  # older checkpoints do not tell
             raise InputError("The checkpoint was made with other rows. Give it its own table, or train from the start.")
+        self.check_sets(state.get("sets"))
         vars(self.progress).update(state["progress"])
         self.network.load_state_dict(state["network"])
         self.loss.load_state_dict(state["loss"])
@@ -336,7 +337,6 @@ class Training:
         for parameter, gradient in zip(self.learning(), state["gradients"], strict=False):
             parameter.grad = None if gradient is None else gradient.to(parameter.device)
         self.best_weights = state["best_weights"]
-        self.check_sets(state.get("sets"))
 
     def check_sets(self, kept: Mapping[str, str] | None) -> None:
         """kept: the further sets of a checkpoint, by name with their digest; None: it is older, and does not tell.

@@ -79,11 +79,8 @@ def set_faults(best_metric: str, names: Collection[str]) -> list[str]:
     return faults
 
 
-def training_faults(
-    recipe: Recipe, manifest: pd.DataFrame, also: Mapping[str, ValidationSet], shared_labels: Severity
-) -> list[str]:
+def training_faults(problems: list[Problem], recipe: Recipe, also: Mapping[str, ValidationSet]) -> list[str]:
     """Everything for which a training cannot start, on its own rows and on the further sets."""
-    problems = training_problems(recipe, manifest, also, shared_labels)
     return [*texts(problems, "error"), *set_faults(recipe.best_metric, also)]
 
 

@@ -138,6 +138,9 @@ def test_a_folder_per_label_needs_no_table(tmp_path: Path, capsys: pytest.Captur
         (["train", "--data", ".", "--out", "out", "--set", "steps"], "key=value"),
         (["train", "--data", ".", "--out", "out", "--set", "stepz=3"], "stepz"),
         (["evaluate", "nothing", "--data", "."], "no readable model"),
+        (["pairs", "nothing", "--data", ".", "--out", "head"], "nothing holds no readable model"),
+        (["pairs", ".", "--data", ".", "--out", "head"], ". holds no readable model"),
+        (["pairs", "nothing", "--data", ".", "--out", "no/head"], "no is not there"),
     ],
 )
 def test_bad_input_exits_2_and_says_what(

@@ -83,27 +83,6 @@ def test_all_faulty_settings_are_listed_before_any_work(capsys: pytest.CaptureFi
     assert "--set head: write it as key=value" in json.loads(capsys.readouterr().out)["error"]
 
 
-@pytest.mark.parametrize(
-    ("model", "out", "words"),
-    [
-        ("no-model", "head", "no-model holds no readable model"),
-        (".", "head", ". holds no readable model"),
-        ("no-model", "no/head", "no is not there"),
-    ],
-)
-def test_no_model_and_nowhere_to_write_are_told(
-    model: str,
-    out: str,
-    words: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main(["pairs", model, "--data", "x.csv", "--out", out, "--device", "cpu"]) == 2
-    assert words in capsys.readouterr().err
-
-
 def test_the_model_itself_is_not_overwritten(trained: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights = trained / "model" / WEIGHTS
     before = weights.read_bytes()
