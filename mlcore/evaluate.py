@@ -21,6 +21,7 @@ __all__ = ["FULL", "CategoryReport", "Extras", "Neighbour", "Queries", "QueryRep
 
 KS = (1, 5, 10)
 LIST_LENGTH = 100  # neighbours ranked per query, unless a query has more matches or a k is larger
+LENGTH_TOLERANCE = 0.01  # bfloat16 rounds a length by at most 0.004
 RANKS_AT_ONCE = 1_000_000  # entries of ranked lists in memory
 
 
@@ -54,7 +55,8 @@ def evaluate(
     Queries and gallery are the rows so flagged. A query never finds itself, another sample of the same bytes and box,
     or one of its own sequence. `top_k` neighbours are kept with each query. An empty gallery, or one without a single
     match, gives no figures and counts every query as left out. Memory beside the embeddings is bounded. Raises
-    InputError where embeddings and rows do not go together, or a value is not finite.
+    InputError where embeddings and rows do not go together, a value is not finite, or a length is neither 1 nor 0: the
+    definitions speak of cosine distance, and a longer vector would be nearer to all.
     """
     q, g, query_vectors, gallery_vectors = sides(embeddings, manifest, top_k, ks)
     queries = judged(query_vectors, gallery_vectors, q, g, top_k=top_k, ks=ks, device=device)
@@ -74,9 +76,20 @@ def sides(
         raise InputError(f"There are {len(embeddings)} embeddings for {len(manifest)} rows of the manifest.")
     if min(top_k, *ks, 1) < 1:
         raise ValueError("top_k and every k count neighbours: 1 or more.")
+    check_lengths(as_float32(embeddings))
     rows = manifest_rows(manifest)
     is_query, is_gallery = manifest["is_query"].to_numpy(bool), manifest["is_gallery"].to_numpy(bool)
     return rows.take(is_query), rows.take(is_gallery), chosen(embeddings, is_query), chosen(embeddings, is_gallery)
+
+
+def check_lengths(vectors: NDArray[np.float32]) -> None:
+    """Raises InputError for a length other than 1, to `LENGTH_TOLERANCE`, or 0."""
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
+    odd = np.flatnonzero((abs(lengths - 1) > LENGTH_TOLERANCE) & (lengths > 0))
+    if len(odd):
+        first = f"that of row {odd[0]} (from 0) is {lengths[odd[0]]:.4g}"
+        text = f"{len(odd)} of {len(vectors)} embeddings are not of unit length; {first}. "
+        raise InputError(text + "Divide each by its Euclidean norm.")
 
 
 def chosen(embeddings: NDArray[np.floating], flags: NDArray[np.bool_]) -> NDArray[np.floating]:

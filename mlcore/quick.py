@@ -7,9 +7,10 @@ from contextlib import suppress
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.fx.experimental.optimization import fuse
 
+from mlcore.extractors import Network
 from mlcore.model import Embedder
 
 Embed = Callable[[Tensor], NDArray[np.float32]]  # (B, 3, S, S) uint8 -> (B, D) of unit length
@@ -62,7 +63,7 @@ def forms(embedder: Embedder, photos: Tensor) -> Iterator[Embed]:
         yield as_embed(embedder, network, bf16)
 
 
-def as_embed(embedder: Embedder, network: nn.Module, bf16: bool) -> Embed:
+def as_embed(embedder: Embedder, network: Network, bf16: bool) -> Embed:
     @torch.inference_mode()
     def embed(photos: Tensor) -> NDArray[np.float32]:
         batch = embedder.preprocess.normalise(photos.to(embedder.device))
@@ -73,30 +74,30 @@ def as_embed(embedder: Embedder, network: nn.Module, bf16: bool) -> Embed:
     return embed
 
 
-def folded(network: nn.Module) -> nn.Module:
-    """A copy, in evaluation, with each batch normalisation folded into the convolution before it.
+def folded(network: Network) -> Network:
+    """A copy, in evaluation, with each batch normalisation of the backbone folded into the convolution before it.
 
     The network itself where it cannot be followed: to follow it raises whatever its code does on meeting a stand-in.
     """
     network.eval()
-    try:
-        return fuse(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-    except Exception:
-        return network
+    with suppress(Exception):
+        return network.with_backbone(fuse(network.backbone).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+    return network
 
 
-def traced(network: nn.Module, batch: Tensor, bf16: bool) -> nn.Module:
+def traced(network: Network, batch: Tensor, bf16: bool) -> Network:
     """What follows a convolution (bias, sum, ReLU) computed along with it, by oneDNN: a sixth faster on a CPU.
 
-    TorchScript is on its way out, and its successor takes a minute to compile. Traced on a batch `(b, 3, S, S)` of
-    another size than it is proven on, so that code that takes the size for a constant is found out.
+    Only in the backbone: oneDNN refuses the statistics. TorchScript is on its way out, and its successor takes a minute
+    to compile. Traced on a batch `(b, 3, S, S)` of another size than it is proven on, so that code that takes the size
+    for a constant is found out.
     """
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         torch.jit.enable_onednn_fusion(True)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16, cache_enabled=False):
-            module: nn.Module = torch.jit.freeze(torch.jit.trace(network, batch, check_trace=False))  # type: ignore[no-untyped-call]
-    return module
+            trace = torch.jit.trace(network.backbone, batch, check_trace=False)  # type: ignore[no-untyped-call]
+    return network.with_backbone(torch.jit.freeze(trace))
 
 
 def has_fast_bf16(device: str) -> bool:

@@ -16,6 +16,7 @@ from mlcore.config import Recipe
 from mlcore.errors import InputError
 from mlcore.export import export_model, whole
 from mlcore.model import CONFIG, WEIGHTS
+from mlcore.table import BOX, escape_cell
 
 RECIPE = "recipe.yaml"  # beside a model that this command line trained
 
@@ -50,17 +51,27 @@ def run_recipe(arguments: argparse.Namespace, screen: Screen) -> int:
 
 
 def run_embed(arguments: argparse.Namespace, screen: Screen) -> int:
+    """Writes the embeddings, and beside them a table of the photo, label and box of each."""
     check_target(arguments.out)
+    rows_file = arguments.out.with_suffix(".rows.csv")
+    check_target(rows_file)
+    for target in (arguments.out, rows_file):
+        if target.resolve() == arguments.data.resolve():
+            raise InputError(f"{target} is the table itself. Name another file.")
     embedder = open_model(arguments)
     manifest, source = load_photos(arguments.data, screen.bar("import"))
     embeddings = embed_rows(embedder, manifest, source, arguments, screen)
     with whole(arguments.out) as partial, partial.open("wb") as file:
         np.save(file, embeddings)
+    table = manifest[["path", "label", *BOX]].assign(**manifest[["path", "label"]].map(escape_cell))
+    with whole(rows_file) as partial:
+        table.to_csv(partial, index=False)
     shape = {"rows": len(embeddings), "dimension": embedder.dimension, "space": embedder.space}
     if arguments.json:
         print(json.dumps(shape))
     else:
         print(f"{arguments.out}: {shape['rows']} x {shape['dimension']} float32, space {shape['space']}")
+        print(f"{rows_file}: the photo of each row")
     return 0
 
 

@@ -135,7 +135,8 @@ def build_parser() -> argparse.ArgumentParser:
     add_pairs(commands, [on_data, on_model])
 
     embed = commands.add_parser("embed", parents=[on_data, on_model], help="embed every row of a table")
-    embed.add_argument("--out", type=Path, required=True, help="the .npy file, (N, D) float32 in the table's order")
+    out = "the .npy file, (N, D) float32 in the table's order; beside it, .rows.csv tells the photo of each row"
+    embed.add_argument("--out", type=Path, required=True, help=out)
     embed.set_defaults(run=run_embed)
 
     search = commands.add_parser("search", parents=[working, on_model], help="find the photos most like others")

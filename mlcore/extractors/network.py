@@ -2,6 +2,7 @@
 
 from mlcore import compat  # isort: skip  (before torchvision)
 
+from copy import copy
 from typing import Self
 
 import torch
@@ -62,6 +63,12 @@ class Network(nn.Module):
             return features
         found = self.statistics(images) * self.statistics.features**0.5
         return torch.cat([features, found.to(features.dtype)], dim=1)
+
+    def with_backbone(self, backbone: nn.Module) -> "Network":
+        """The same with another backbone; all else is shared."""
+        other = copy(self)
+        other._modules = {**self._modules, "backbone": backbone}
+        return other
 
     def freeze(self, share: float) -> None:
         """Keeps a share of the backbone's layers, from the input, as they are: their weights and what they count.

@@ -8,10 +8,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mlcore import quick
-from mlcore.config import Extractor, Preprocess, ResNet, ViT
+from mlcore.config import Extractor, NoHead, Preprocess, ResNet, ViT
 from mlcore.embed import embed_manifest
 from mlcore.extractors import Network, build_extractor
 from mlcore.images import decode
@@ -75,8 +74,9 @@ def test_every_path_gives_the_same_vector(config: Extractor, tmp_path: Path) -> 
     assert np.array_equal(paths["kept since"], paths["without a cache"])
 
 
-def test_folding_leaves_the_network_as_it_is() -> None:
-    model = embedder(ResNet(dimension=16))
+@pytest.mark.parametrize("statistics", [False, True])
+def test_folding_leaves_the_network_as_it_is(statistics: bool) -> None:
+    model = embedder(ResNet(dimension=16, statistics=statistics))
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     copy = folded(model.network)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in copy.modules())
@@ -88,14 +88,14 @@ def test_folding_leaves_the_network_as_it_is() -> None:
 
 
 class Untraceable(nn.Module):
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.network = network
+        self.layer = nn.Linear(3 * 32 * 32, 4)
 
     def forward(self, images: Tensor) -> Tensor:
         if images.sum() == 12345:
             raise AssertionError
-        found: Tensor = self.network(images)
+        found: Tensor = self.layer(images.flatten(1))
         return found
 
 
@@ -104,10 +104,11 @@ class FixedBatch(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.head = nn.Linear(3 * 32 * 32, 4)
+        self.layer = nn.Linear(3 * 32 * 32, 4)
 
     def forward(self, images: Tensor) -> Tensor:
-        return F.normalize(self.head(images.reshape(int(images.shape[0]), -1)).view(len(images), 4).float())
+        found: Tensor = self.layer(images.reshape(int(images.shape[0]), -1)).view(len(images), 4)
+        return found
 
 
 class Delicate(nn.Module):
@@ -115,20 +116,24 @@ class Delicate(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.head = nn.Linear(3 * 32 * 32, 4)
+        self.layer = nn.Linear(3 * 32 * 32, 4)
 
     def forward(self, images: Tensor) -> Tensor:
-        large = self.head(images.flatten(1)) + 60
-        return F.normalize(large.float() - 60)
+        large: Tensor = self.layer(images.flatten(1)) + 60
+        return large.float() - 60
+
+
+def bare(backbone: nn.Module) -> Network:
+    return Network(backbone, features=4, dimension=4, head=NoHead())
 
 
 NETWORKS = {
     "resnet": lambda: build_extractor(ResNet(dimension=16), size=32),
     "statistics": lambda: build_extractor(ResNet(dimension=16, statistics=True), size=32),
     "vit": lambda: build_extractor(ViT(dimension=16), size=32),
-    "untraceable": lambda: Untraceable(build_extractor(ResNet(dimension=16), size=32)),
-    "fixed batch": FixedBatch,
-    "delicate": Delicate,
+    "untraceable": lambda: bare(Untraceable()),
+    "fixed batch": lambda: bare(FixedBatch()),
+    "delicate": lambda: bare(Delicate()),
     "zeros": lambda: Network(nn.Flatten(), features=3 * 32 * 32, dimension=4).apply(zeroed),
 }
 
@@ -160,15 +165,16 @@ def test_a_faster_form_is_taken_only_if_it_gives_the_same_vectors(
 def test_bfloat16_is_refused_where_it_is_too_coarse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quick, "has_fast_bf16", lambda device: True)
     torch.manual_seed(0)
-    model = Embedder(Delicate(), PREPROCESS, "cpu")  # type: ignore[arg-type]
+    model = Embedder(bare(Delicate()), PREPROCESS, "cpu")
     expected = model.embed_batch(photos(16))
     coarse = quick.as_embed(model, model.network, bf16=True)(photos(16))
     assert cosines(coarse, expected).min() < 0.99  # or this test would prove nothing
     assert cosines(quick_embed(model, photos(16))(photos(16)), expected).min() > 0.9999
 
 
-def test_a_trace_computes_what_the_network_does() -> None:
-    model = embedder(ResNet(dimension=16))
+@pytest.mark.parametrize("statistics", [False, True])
+def test_a_trace_computes_what_the_network_does(statistics: bool) -> None:
+    model = embedder(ResNet(dimension=16, statistics=statistics))
     images = model.preprocess.normalise(photos(9))
     with torch.inference_mode():
         trace = traced(folded(model.network), images[:2], bf16=False)

@@ -1,6 +1,7 @@
 """One step of the loop: which gradients move the weights, how far, and which weights become the model."""
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from mlcore.config import AllMiner, Constant, Optimizer, Recipe, Triplet, ViT
 from mlcore.distributed import World
 from mlcore.engine import Training, checkpoints
 from mlcore.errors import InputError
-from mlcore.events import StepDone
+from mlcore.events import Message, StepDone
 from tests.mlcore.photos import make_photos, small_recipe
 from tests.mlcore.test_engine import Recorder, assert_same, train
 
@@ -118,6 +119,21 @@ def test_the_scale_of_half_precision_is_part_of_a_checkpoint(tmp_path: Path) -> 
 def test_a_loss_that_is_no_number_ends_the_training_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"The loss became nan by step 2\. Lower the learning rate"):
         train(tmp_path, small_recipe(optimizer=Optimizer(lr=1e9)))
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_it_learns_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
+    losses = []
+    for compiled in (False, True):
+        recorder = Recorder()
+        extractor = ViT(dimension=8, statistics=True)
+        recipe = small_recipe(compile=compiled, steps=2, amp="none", extractor=extractor)
+        train(tmp_path / str(compiled), recipe, recorder)
+        assert not [message.text for message in recorder.of(Message) if "compile" in message.text]
+        losses.append([event.loss for event in recorder.of(StepDone)])
+    assert any((tmp_path / "inductor").rglob("*.so"))  # or this would prove nothing
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
 
 
 def test_a_compiled_network_is_the_one_that_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

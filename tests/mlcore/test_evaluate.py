@@ -134,6 +134,17 @@ def test_bad_input_is_refused() -> None:
         evaluate(np.full((2, 2), np.nan), make_manifest(["a", "a"]))
 
 
+@pytest.mark.parametrize("length", [1.3, 0.7, 1e-3, 3e38])  # the square of the last is no float32
+def test_embeddings_have_unit_length_or_none(length: float) -> None:
+    vectors, manifest = at_angles(0, 1, 2, 3), make_manifest(["a", "a", "b", "b"])
+    vectors[2] = 0
+    evaluate(vectors, manifest)
+    vectors[1] *= length
+    vectors[3] *= length
+    with pytest.raises(InputError, match=r"2 of 4 embeddings are not of unit length; that of row 1 .*Divide"):
+        evaluate(vectors, manifest)
+
+
 def test_a_label_larger_than_the_list_is_ranked_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LIST_LENGTH", 3)
     rng = np.random.default_rng(0)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mlcore.cli import main
@@ -106,3 +107,21 @@ def test_embed_takes_photos_without_labels(trained: Path, table: Path, tmp_path:
     expected = load_model(trained / "model").embed_files(files)
     assert (np.load(out) * expected).sum(1) == pytest.approx(1, abs=1e-4)
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    rows = pd.read_csv(tmp_path / "embeddings.rows.csv", keep_default_na=False)
+    assert list(rows.columns) == ["path", "label", "x_1", "y_1", "x_2", "y_2"]
+    assert rows["path"].tolist() == ["0.jpg", "7.jpg"]
+
+
+def test_embed_tells_the_photo_of_each_row_and_spares_the_table(
+    trained: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("0", "7"):
+        (tmp_path / f"={name}.jpg").write_bytes((table.parent / name / "0.jpg").read_bytes())
+    boxes = tmp_path / "boxes.rows.csv"
+    boxes.write_text("path,x_1,y_1,x_2,y_2\n'=7.jpg,0,0,20,30\n'=0.jpg,,,,\n'=7.jpg,1,1,30,30\n")
+    command = ["embed", str(trained), "--data", str(boxes), "--device", "cpu", "--out"]
+    assert main([*command, str(tmp_path / "boxes.npy")]) == 2
+    assert "boxes.rows.csv is the table itself" in capsys.readouterr().err
+    assert main([*command, str(tmp_path / "out.npy")]) == 0
+    rows = pd.read_csv(tmp_path / "out.rows.csv", dtype=str, keep_default_na=False).drop(columns="label")
+    assert rows.to_csv(index=False) == boxes.read_text()
