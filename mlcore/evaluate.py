@@ -61,11 +61,11 @@ def evaluate(
     q, g, query_vectors, gallery_vectors = sides(embeddings, manifest, top_k, ks)
     queries = judged(query_vectors, gallery_vectors, q, g, top_k=top_k, ks=ks, device=device)
     verification = verify(query_vectors, gallery_vectors, q, g, extras.fmrs) if extras.fmrs else None
-    more = fnmr_intervals(verification, q.labels, extras.bootstrap)
     used = (manifest["is_query"] | manifest["is_gallery"]).to_numpy(bool)
     pcf_by_share = pcf(as_float32(embeddings[used]), extras.shares) if extras.shares else {}
-    report = summary(queries, q.labels, manifest["category"][manifest["is_query"]], len(g), extras.bootstrap)
-    return replace(report, pcf=pcf_by_share, verification=verification, intervals=report.intervals | more)
+    categories = manifest["category"][manifest["is_query"]]
+    report = summary(queries, q.labels, categories, len(g), extras.bootstrap, verification)
+    return replace(report, pcf=pcf_by_share)
 
 
 def sides(
@@ -152,7 +152,14 @@ def note(result: Queries, places: Ints, lists: Neighbours, labels: Ints, gallery
     result.hits[places, :kept] = hits[:, :kept]
 
 
-def summary(queries: Queries, labels: Ints, categories: pd.Series, gallery: int, bootstrap: Bootstrap | None) -> Report:
+def summary(
+    queries: Queries,
+    labels: Ints,
+    categories: pd.Series,
+    gallery: int,
+    bootstrap: Bootstrap | None,
+    verification: Verification | None = None,
+) -> Report:
     """Means and their intervals, overall and by the category of the query, each query searching the whole gallery."""
     has_match = queries.relevant > 0
     table = np.stack(list(queries.figures.values()), axis=1)  # (Q, M)
@@ -161,12 +168,13 @@ def summary(queries: Queries, labels: Ints, categories: pd.Series, gallery: int,
         if bootstrap is None or not len(places):
             return {}
         bounds = ratio_intervals(table[places], np.ones(len(places)), labels[places], bootstrap)
-        return dict(zip(queries.figures, bounds, strict=True))
+        figures = dict(zip(queries.figures, bounds, strict=True))
+        return figures | fnmr_intervals(verification, places, labels, bootstrap)
 
     reports = []
     for name, places in by_name(categories):
         judged = places[has_match[places]]
-        figures = means(queries.figures, judged)
+        figures = means(queries.figures, judged) | fnmrs(verification, judged)
         reports.append(CategoryReport(name, len(judged), len(places) - len(judged), figures, intervals(judged)))
     everyone = np.flatnonzero(has_match)
     return Report(
@@ -175,6 +183,7 @@ def summary(queries: Queries, labels: Ints, categories: pd.Series, gallery: int,
         counts={"queries": len(labels), "gallery": gallery, "queries_without_match": int((~has_match).sum())},
         queries=queries,
         intervals=intervals(everyone),
+        verification=verification,
     )
 
 
@@ -186,15 +195,20 @@ def by_name(categories: pd.Series) -> list[tuple[str, Ints]]:
     return [(str(name), order[bounds[place] : bounds[place + 1]]) for place, name in enumerate(names)]
 
 
-def fnmr_intervals(verification: Verification | None, labels: Ints, bootstrap: Bootstrap | None) -> dict[str, Interval]:
-    """`fnmr@f` -> its interval, with the threshold as it was found and other queries."""
-    if verification is None or bootstrap is None or not verification.points:
+def fnmrs(verification: Verification | None, places: Ints) -> dict[str, float]:
+    """`fnmr@f` -> the share of the genuine pairs of some queries, each with a match, that the threshold misses."""
+    if verification is None or not len(places):
         return {}
-    having = verification.query_genuine > 0
-    bounds = ratio_intervals(
-        verification.query_misses[having].astype(np.float64),
-        verification.query_genuine[having].astype(np.float64),
-        labels[having],
-        bootstrap,
-    )
-    return {f"fnmr@{point.wanted_fmr}": bound for point, bound in zip(verification.points, bounds, strict=True)}
+    shares = verification.query_misses[places].sum(axis=0) / verification.query_genuine[places].sum()
+    return {point.name: value for point, value in zip(verification.points, shares.tolist(), strict=True)}
+
+
+def fnmr_intervals(
+    verification: Verification | None, places: Ints, labels: Ints, bootstrap: Bootstrap
+) -> dict[str, Interval]:
+    """`fnmr@f` -> its interval, with the threshold as it was found and other queries."""
+    if verification is None or not verification.points:
+        return {}
+    misses, genuine = verification.query_misses[places], verification.query_genuine[places]
+    bounds = ratio_intervals(misses.astype(np.float64), genuine.astype(np.float64), labels[places], bootstrap)
+    return {point.name: value for point, value in zip(verification.points, bounds, strict=True)}

@@ -86,7 +86,11 @@ class Queries(Sequence[QueryReport]):
 
 @dataclass(frozen=True)
 class CategoryReport:
-    """Means over the queries of one category, searching the whole gallery. `queries` counts those with a match."""
+    """Means over the queries of one category, searching the whole gallery. `queries` counts those with a match.
+
+    With verification `metrics` holds `fnmr@f` too: of the genuine pairs of these queries, at the threshold that was
+    found overall. (The category's own false match rate there may be another than f.)
+    """
 
     name: str
     queries: int
@@ -101,7 +105,7 @@ class Report:
 
     `counts`: queries (all), gallery, queries_without_match. `queries`: all, in the manifest's order. `categories`: by
     name, beside `overall` and never mixed with it, whatever a category is called. What was asked for beyond that:
-    `intervals`: name -> confidence interval, of the figures overall and of fnmr; `pcf`: share of the variance ->
+    `intervals`: name -> confidence interval, of the figures overall and of `fnmr@f`; `pcf`: share of the variance ->
     fraction of the dimensions (`mlcore.retrieval.components`); `verification`: see there.
     """
 

@@ -34,7 +34,8 @@ DEFINITIONS = {
     "has; the mean over queries.",
     "mrr": "One divided by the rank of the first hit, 0 without a hit; the mean over queries.",
     "fnmr": "The share of the pairs of one label that are taken for two (false non-match rate), with the highest "
-    "threshold at which no more than {k} of the pairs of two labels are taken for one (false match rate).",
+    "threshold at which no more than {k} of the pairs of two labels are taken for one (false match rate). "
+    "By category: of the pairs of its queries, with that same threshold.",
     "pcf": "Principal components fraction: the share of the embedding's dimensions that explain {k} of its variance, "
     "the fewest that do. A small one: the model has collapsed onto few directions; 0: all embeddings are equal.",
     "loss": "What the training makes small: the mean over the batches since the last point.",

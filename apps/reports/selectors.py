@@ -11,8 +11,7 @@ from apps.reports.models import Evaluation, EvaluationQuerySet, QueryResult
 
 WORST = 10
 HEADLINES = ("cmc@1", "map@r", "precision@5")
-CATEGORY_METRICS = ("cmc@1", "precision@5", "map@r")
-CATEGORY_SORTS = ("name", "queries", *CATEGORY_METRICS)
+CATEGORY_COLUMNS = ("name", "queries", "cmc@1", "precision@5", "map@r")
 FEW_QUERIES, FEW_LABELS = 100, 20  # below these, a few photos more or less move the figures
 ROUNDING = 1e-9  # of a mean in float64; draws that differ at all are further apart
 NO_LABEL = "no label"
@@ -42,6 +41,11 @@ class OperatingPoint:
     fnmr: float
     interval: Interval | None  # of fnmr
     few: bool  # the wanted rate allows less than one of the impostor pairs
+
+    @property
+    def name(self) -> str:
+        """Of FNMR as a figure."""
+        return f"fnmr@{self.wanted_fmr}"
 
     @property
     def score(self) -> float | None:
@@ -166,10 +170,16 @@ def deleted_count(evaluation: Evaluation) -> int:
     return evaluation.queries.filter(sample=None).count()
 
 
+def category_columns(evaluation: Evaluation) -> list[str]:
+    """What a table of the categories shows; FNMR where they have it, which reports of before did not keep."""
+    measured = {name for row in evaluation.categories for name in row["metrics"]}
+    return [*CATEGORY_COLUMNS, *(point.name for point in operating_points(evaluation) if point.name in measured)]
+
+
 def categories_sorted(evaluation: Evaluation, sort: str) -> list[dict[str, Any]]:
-    """The categories by `sort`, one of `CATEGORY_SORTS`, `-` in front for falling; those without a figure last."""
+    """The categories by `sort`, one of `category_columns`, `-` in front for falling; those without a figure last."""
     falling, name = sort.startswith("-"), sort.removeprefix("-")
-    if name not in CATEGORY_SORTS:
+    if name not in category_columns(evaluation):
         falling, name = False, "name"
     rows = sorted(evaluation.categories, key=lambda row: str(row["name"]).casefold())
     if name == "name":

@@ -12,6 +12,7 @@ from apps.accounts.models import User
 from apps.core.metrics import query_counts
 from apps.datasets.models import Dataset
 from apps.reports import selectors
+from apps.reports.det import det_curve
 from apps.reports.models import Evaluation
 from apps.training.selectors import figure_rows
 
@@ -43,7 +44,7 @@ def report_list(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def report_detail(request: HttpRequest, pk: int) -> HttpResponse:
-    """One report. `?sort=` orders the categories (a name of selectors.CATEGORY_SORTS, `-` in front for falling)."""
+    """One report. `?sort=` orders the categories (a name of selectors.category_columns, `-` in front for falling)."""
     report = get_object_or_404(selectors.report_list(user=_user(request)), pk=pk)
     sort = request.GET.get("sort", "name")
     counts, labels = query_counts(report.counts), selectors.labels_measured(report)
@@ -59,6 +60,7 @@ def report_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "interval_definition": selectors.interval_definition(report, measured),
         "confidence": report.extras.get("intervals", {}).get("confidence"),
         "points": selectors.operating_points(report),
+        "det": det_curve(report),
         "pcf_names": sorted(report.extras.get("pcf", {}).get("figures", {})),
         "measured": measured,
         "labels": labels,
@@ -79,7 +81,7 @@ def _category_context(report: Evaluation, sort: str) -> dict[str, Any]:
     """The table of categories and, per column, the order that a click on its head asks for."""
     current = sort.removeprefix("-")
     columns = []
-    for name in selectors.CATEGORY_SORTS:
+    for name in selectors.category_columns(report):
         falling_first = name != "name"
         is_falling = sort.startswith("-")
         flip = current == name and is_falling == falling_first
@@ -88,7 +90,7 @@ def _category_context(report: Evaluation, sort: str) -> dict[str, Any]:
                 "name": name,
                 "next": ("" if falling_first == flip else "-") + name,
                 "order": ("descending" if is_falling else "ascending") if current == name else "none",
-                "is_metric": name in selectors.CATEGORY_METRICS,
+                "is_metric": name not in ("name", "queries"),
             }
         )
     return {"categories": selectors.categories_sorted(report, sort), "columns": columns, "sort": sort}

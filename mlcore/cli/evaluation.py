@@ -126,8 +126,8 @@ def print_report(report: Report, after: Mapping[str, Report] | None = None) -> N
 def print_extras(report: Report) -> None:
     for point in report.verification.points if report.verification else []:
         threshold = f"at cosine distance {point.threshold:.4f}" if np.isfinite(point.threshold) else "at any distance"
-        bounds: Any = report.intervals.get(f"fnmr@{point.wanted_fmr}")
+        bounds: Any = report.intervals.get(point.name)
         interval = f"  ({bounds[0]:.4f} to {bounds[1]:.4f})" if bounds else ""
-        print(f"{f'fnmr@{point.wanted_fmr}':14} {point.fnmr:.4f}{interval}  {threshold}")
+        print(f"{point.name:14} {point.fnmr:.4f}{interval}  {threshold}")
     for name, value in report.pcf.items():
         print(f"{name:14} {value:.4f}")

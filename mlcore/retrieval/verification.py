@@ -41,6 +41,10 @@ class OperatingPoint:
     false_match_rate: float
     fnmr: float
 
+    @property
+    def name(self) -> str:
+        return f"fnmr@{self.wanted_fmr}"
+
 
 @dataclass(frozen=True, eq=False)
 class Verification:

@@ -1,6 +1,7 @@
 """The report: what is counted, what is left out, and that it is the same however it is cut."""
 
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -180,10 +181,9 @@ def test_cut_into_pieces_it_is_the_same(seed: int, count: int) -> None:
     assert run(1) == run(1_000_000)
 
 
-def naive_report(vectors: np.ndarray, manifest: pd.DataFrame, k: int) -> dict[str, dict[int, float]]:
-    """Figure -> sample id of each query with a match -> value, by loops over the definitions (TRAPS.md)."""
+def naive_lists(vectors: np.ndarray, manifest: pd.DataFrame) -> Iterator[tuple[dict, list[tuple[float, int, bool]]]]:
+    """Each query, and of all that it may find: -similarity, sample id, whether it is a hit; the nearest first."""
     rows = manifest.to_dict("records")
-    result: dict[str, dict[int, float]] = {}
     for i, query in enumerate(rows):
         if not query["is_query"]:
             continue
@@ -194,7 +194,14 @@ def naive_report(vectors: np.ndarray, manifest: pd.DataFrame, k: int) -> dict[st
                 continue
             similarity = np.float32(sum(float(a) * float(b) for a, b in zip(vectors[i], vectors[j], strict=True)))
             ranked.append((-similarity, other["sample_id"], other["label"] == query["label"]))
-        hits = [hit for _, _, hit in sorted(ranked)]
+        yield query, sorted(ranked)
+
+
+def naive_report(vectors: np.ndarray, manifest: pd.DataFrame, k: int) -> dict[str, dict[int, float]]:
+    """Figure -> sample id of each query with a match -> value, by loops over the definitions (TRAPS.md)."""
+    result: dict[str, dict[int, float]] = {}
+    for query, ranked in naive_lists(vectors, manifest):
+        hits = [hit for _, _, hit in ranked]
         r, n = sum(hits), len(hits)
         if not r:
             continue
@@ -214,13 +221,12 @@ def naive_report(vectors: np.ndarray, manifest: pd.DataFrame, k: int) -> dict[st
     return result
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 12))
-def test_equals_the_naive_loops(seed: int, count: int, k: int) -> None:
+def scattered(seed: int, count: int) -> tuple[np.ndarray, pd.DataFrame]:
+    """Vectors with many ties, and a manifest with copies, bursts and several categories."""
     rng = np.random.default_rng(seed)
     vectors = rng.integers(-1, 2, (count, 4)) + 1e-3
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    manifest = make_manifest(
+    return vectors, make_manifest(
         rng.integers(0, 4, count).astype(str).tolist(),
         sha256=[f"{number:x}" for number in rng.integers(0, 3 * count, count)],
         sequence=[None if number < 3 else f"s{number}" for number in rng.integers(0, 8, count)],
@@ -228,6 +234,12 @@ def test_equals_the_naive_loops(seed: int, count: int, k: int) -> None:
         is_query=rng.random(count) < 0.7,
         is_gallery=rng.random(count) < 0.7,
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 12))
+def test_equals_the_naive_loops(seed: int, count: int, k: int) -> None:
+    vectors, manifest = scattered(seed, count)
     report = evaluate(vectors, manifest, ks=(k,))
     expected = naive_report(vectors, manifest, k)
     assert report.overall == pytest.approx({name: np.mean(list(values.values())) for name, values in expected.items()})
@@ -244,6 +256,37 @@ def test_equals_the_naive_loops(seed: int, count: int, k: int) -> None:
             {name: [values[pk] for pk in mine & judged] for name, values in expected.items()} if mine & judged else {}
         )
         assert category.metrics == pytest.approx({name: np.mean(values) for name, values in means.items()})
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 30))
+def test_fnmr_of_a_category_equals_the_naive_loops(seed: int, count: int) -> None:
+    """Its queries' genuine pairs that the overall threshold misses; a category without such a pair has no FNMR."""
+    vectors, manifest = scattered(seed, count)
+    manifest.loc[0, ["label", "category", "is_query"]] = ["of one sample", "alone", True]
+    manifest.loc[1, "label"] = None
+    report = evaluate(vectors, manifest, extras=Extras(fmrs=(0.0, 0.3, 1.0), bootstrap=Bootstrap(resamples=5)))
+    assert report.verification is not None
+    distances: dict[str, list[float]] = {category.name: [] for category in report.categories}
+    for query, ranked in naive_lists(vectors, manifest):
+        distances.setdefault(query["category"], []).extend(1.0 + float(value) for value, _, hit in ranked if hit)
+    assert distances["alone"] == []
+    for category in report.categories:
+        own = np.array(distances[category.name])
+        expected = {f"fnmr@{p.wanted_fmr}": np.mean(own >= p.threshold) for p in report.verification.points if len(own)}
+        found = {name: value for name, value in category.metrics.items() if name.startswith("fnmr")}
+        assert found == pytest.approx(expected)
+        assert {name for name in category.intervals if name.startswith("fnmr")} == set(expected)
+
+
+def test_a_category_of_all_queries_has_the_figures_of_the_whole() -> None:
+    vectors, manifest = drawn()
+    report = evaluate(vectors, manifest.assign(category="all"), extras=FULL)
+    (category,) = report.categories
+    assert report.verification is not None
+    fnmrs = {f"fnmr@{point.wanted_fmr}": point.fnmr for point in report.verification.points}
+    assert category.metrics == pytest.approx(report.overall | fnmrs, rel=1e-12)
+    assert category.intervals == report.intervals
 
 
 def drawn(count: int = 60) -> tuple[np.ndarray, pd.DataFrame]:
@@ -273,11 +316,12 @@ def test_all_that_can_be_asked_for() -> None:
     for name, (low, high) in report.intervals.items():
         assert low <= figures[name] <= high, name
     for category in report.categories:
-        assert set(category.intervals) == set(report.overall)
+        assert set(category.intervals) == set(category.metrics) == set(report.intervals)
         assert all(low <= category.metrics[name] <= high for name, (low, high) in category.intervals.items())
     written = report.to_json()
     assert written["intervals"]["overall"] == report.intervals
     assert set(written["intervals"]["categories"]) == {"x", "y"}
+    assert set(written["categories"]["x"]) == set(report.intervals)
     assert written["verification"]["points"][0]["fnmr"] == points[0].fnmr
     json.dumps(written, allow_nan=False)
 

@@ -43,6 +43,7 @@ def test_a_report_keeps_its_extras(report: Evaluation) -> None:
     extras = report.extras
     assert set(extras) == {"intervals", "pcf", "verification"}
     assert extras["intervals"]["figures"].keys() == report.overall.keys() | {"fnmr@0.1", "fnmr@0.01", "fnmr@0.001"}
+    assert all(row["metrics"].keys() == extras["intervals"]["figures"].keys() for row in report.categories)
     low, high = extras["intervals"]["figures"]["map@r"]
     assert low < report.overall["map@r"] < high
     assert extras["pcf"]["embeddings"] == 30

@@ -220,6 +220,31 @@ def test_thresholds_carry_unit_rate_and_counts(client: Client, report: Evaluatio
     assert f"{found['genuine']:,} pairs of one label and {found['impostor']:,} pairs of two" in page
 
 
+def test_fnmr_stands_with_the_categories(client: Client, report: Evaluation) -> None:
+    page = client.get(url(report, "?sort=-fnmr@0.1")).content.decode()
+    rows = sorted(report.categories, key=lambda row: -row["metrics"]["fnmr@0.1"])
+    shown = [[row[0], *row[5:8]] for row in table(page, 'id="categories-title"')]
+    names = ("fnmr@0.1", "fnmr@0.01", "fnmr@0.001")
+    assert shown == [[row["name"], *(f"{100 * row['metrics'][name]:.1f} %" for name in names)] for row in rows]
+    assert "with that same threshold" in page.partition("FNMR@FMR=0.1")[0]
+    for row in report.categories:  # as before categories had it
+        row["metrics"] = {name: value for name, value in row["metrics"].items() if not name.startswith("fnmr")}
+    report.save()
+    page = client.get(url(report, "?sort=-fnmr@0.1")).content.decode()
+    assert "FNMR@FMR" not in words(page)
+    assert [row[0] for row in table(page, 'id="categories-title"')] == ["group 0", "group 1"]
+
+
+def test_the_curve_is_drawn_where_there_is_one(client: Client, report: Evaluation) -> None:
+    page = client.get(url(report)).content.decode()
+    _, _, chart = page.partition('<figure class="det">')
+    assert chart.count("<circle") == len(report.extras["verification"]["points"]) == 3
+    assert 'style="' not in chart.partition("</figure>")[0]  # our policy forbids it
+    for point in report.extras["verification"]["points"]:
+        told = f"FMR {100 * point['false_match_rate']:.2f} %: FNMR {100 * point['fnmr']:.1f} %."
+        assert told in chart.partition(">")[0]  # the name of the picture
+
+
 def test_the_use_of_the_embedding_is_told(client: Client, report: Evaluation) -> None:
     page = words(client.get(url(report)).content.decode())
     assert f"PCF@0.9 {100 * report.extras['pcf']['figures']['pcf@0.9']:.1f} %" in page
@@ -233,6 +258,7 @@ def test_a_report_of_before_has_no_extras(client: Client, report: Evaluation) ->
     text = words(page.content.decode())
     assert f"{100 * report.overall['cmc@1']:.1f} %" in text
     assert not [word for word in ("95 %", "interval", "by one threshold", "PCF") if word in text]
+    assert 'class="det"' not in page.content.decode()
 
 
 @pytest.mark.parametrize(
@@ -247,7 +273,9 @@ def test_without_pairs_of_both_kinds_there_is_no_threshold(
     client: Client, report: Evaluation, genuine: int, impostor: int, told: str
 ) -> None:
     changed(report, verification={"genuine": genuine, "impostor": impostor, "points": [], "roc": []})
-    assert told in words(client.get(url(report)).content.decode())
+    page = client.get(url(report)).content.decode()
+    assert told in words(page)
+    assert 'class="det"' not in page
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,9 @@ def test_extras_are_there_when_asked_for(trained: Path, table: Path, capsys: pyt
     low, high = report["intervals"]["overall"]["map@5"]
     assert low <= report["overall"]["map@5"] <= high
     assert set(report["postprocess"][RERANK]["intervals"]["overall"]) == set(report["overall"])
+    assert report["categories"]
+    for figures in report["categories"].values():
+        assert figures.keys() == report["intervals"]["overall"].keys() > report["overall"].keys()
     assert main(command) == 0
     lines = capsys.readouterr().out.splitlines()
     assert next(line for line in lines if line.startswith("map@5")).endswith(f"({low:.4f} to {high:.4f})")
