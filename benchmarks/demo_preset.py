@@ -28,6 +28,7 @@ from mlcore.config import (
     Optimizer,
     Preprocess,
     Recipe,
+    ResNet,
     Triplet,
 )
 from mlcore.data import Source
@@ -63,6 +64,12 @@ VARIANTS: dict[str, Recipe] = {
     "arcface": variant(ArcFace()),
     "arcface, crop 0.6": variant(ArcFace(), crop=0.6),
 }
+VARIANTS["triplet all, statistics"] = VARIANTS["triplet all"].model_copy(update={"extractor": ResNet(statistics=True)})
+PROXIES = VARIANTS["triplet all"].model_copy(
+    update={key: getattr(PRESETS["quick"], key) for key in ("extractor", "augment", "loss", "optimizer")}
+)
+VARIANTS["proxy anchor, statistics"] = PROXIES
+VARIANTS["proxy anchor"] = PROXIES.model_copy(update={"extractor": ResNet()})
 
 
 def demo_data(folder: Path) -> tuple[pd.DataFrame, Source]:

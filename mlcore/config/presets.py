@@ -19,7 +19,8 @@ BY_LABELS_HELD_OUT: dict[str, Any] = {
 
 PRESETS: dict[str, Recipe] = {
     "demo": Recipe(
-        # The best of nine on labels held out of the demo's train rows, by benchmarks/demo_preset.py (docs/results.md).
+        # The best on labels held out of the demo's train rows, by benchmarks/demo_preset.py (docs/results.md).
+        extractor=ResNet(statistics=True),
         steps=45,
         validate_every=15,
         checkpoint_every=15,
