@@ -7,7 +7,7 @@ MANAGE := $(BIN)/python manage.py
 TYPED := mlcore apps platform/kindred
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve dev stop install test check format lock clean
+.PHONY: help demo serve dev stop install extras test check format lock clean
 .SUFFIXES:
 
 help: ## list the targets
@@ -37,6 +37,10 @@ $(STAMP): requirements.lock
 	@echo "Installing packages into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -r requirements.lock
 	@touch $@
+
+extras: $(STAMP) ## install every extra too, so that the tests that need one are not skipped
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input -c requirements.lock \
+	  -e ".[export,tensorboard,mlflow,wandb,lightning,timm,oracles,layouts]"
 
 test: $(STAMP) ## run the tests, on as many cores as there are, four at most (ARGS="-k login -x" goes to pytest)
 	@$(BIN)/python -m pytest -n logical --maxprocesses 4 $(ARGS)
