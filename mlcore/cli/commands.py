@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mlcore.cli.data import check_data, load_photos, read_data
+from mlcore.cli.near import check_near
 from mlcore.cli.opening import check_target, embed_rows, find_model, model_folder, open_model, shared_labels
 from mlcore.cli.recipe_text import commented
 from mlcore.cli.recipes import NAMED, load_recipe
@@ -16,17 +17,24 @@ from mlcore.config import Recipe
 from mlcore.errors import InputError
 from mlcore.export import export_model, whole
 from mlcore.model import CONFIG, WEIGHTS
-from mlcore.table import BOX, escape_cell
+from mlcore.table import BOX, Problem, escape_cell
 
+NOT_SOUGHT = Problem(
+    0, "", "Near-duplicates were not looked for.", "Mend the errors, and have it checked again.", "warning"
+)
 RECIPE = "recipe.yaml"  # beside a model that this command line trained
 
 
 def run_check(arguments: argparse.Namespace, screen: Screen) -> int:
     """Lists every fault. 2 when one of them is an error."""
+    if arguments.threshold is not None and not arguments.near:
+        raise InputError("--threshold is that of near-duplicates. Add --near, or leave it out.")
     table, root = read_data(arguments.data)
     shared = shared_labels(arguments)
     problems = check_data(table, root, decode=True, on_progress=screen.bar("decode"), shared_labels=shared)
     errors = sum(problem.severity == "error" for problem in problems)
+    if arguments.near:
+        problems += check_near(table, root, arguments, screen) if not errors else [NOT_SOUGHT]
     if arguments.json:
         print(json.dumps({"rows": len(table), "problems": [problem.as_dict() for problem in problems]}))
     else:

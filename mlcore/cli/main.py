@@ -18,6 +18,7 @@ from mlcore.cli.training import run_train
 from mlcore.errors import InputError
 from mlcore.export import FORMATS
 from mlcore.loggers import LOGGERS
+from mlcore.near import AGREEMENT
 
 INTERRUPTED = 130  # what shells report of a command that Ctrl-C ended
 
@@ -62,6 +63,13 @@ def count(text: str) -> int:
     return value
 
 
+def share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
+    return value
+
+
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m mlcore", description="Metric learning on plain folders.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -93,8 +101,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--closed-set", action="store_true", help="take labels that are in both splits, which the report then states"
     )
 
-    check = commands.add_parser("check", parents=[common, closed], help="list every fault of a table and its photos")
+    check = commands.add_parser("check", parents=[working, closed], help="list every fault of a table and its photos")
     check.add_argument("data", type=Path, help="a table beside its images, or a folder per label")
+    near = "look for near-duplicates too: resized, re-encoded or slightly cropped photos across the splits, or across "
+    check.add_argument("--near", action="store_true", help=near + "query and gallery (--workers, --device, --cache)")
+    agreed = f"with --near: how far two photos must agree, above 0 and at most 1; {AGREEMENT} by default"
+    check.add_argument("--threshold", type=share, metavar="X", help=agreed)
     check.set_defaults(run=run_check)
 
     add_convert(commands, common)
