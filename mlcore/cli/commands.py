@@ -40,14 +40,15 @@ def run_check(arguments: argparse.Namespace, screen: Screen) -> int:
     else:
         for problem in problems:
             print(f"{problem.severity}: {problem}")
-        print(f"{len(table)} rows, {errors} errors, {len(problems) - errors} warnings")
+        counts = {"row": len(table), "error": errors, "warning": len(problems) - errors}
+        print(", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts.items()))
     return 2 if errors else 0
 
 
 def run_recipe(arguments: argparse.Namespace, screen: Screen) -> int:
     """Prints a recipe as YAML that explains itself; without a name, the names that there are."""
     if arguments.name is None:
-        print(json.dumps(NAMED) if arguments.json else "\n".join(NAMED))
+        print(json.dumps(NAMED) if arguments.json else "\n".join(map(in_short, NAMED)))
         return 0
     recipe = load_recipe(arguments.name, arguments.changes)
     if arguments.json:
@@ -56,6 +57,13 @@ def run_recipe(arguments: argparse.Namespace, screen: Screen) -> int:
         title = f"The recipe {arguments.name}{''.join(f', {change}' for change in arguments.changes)}. "
         print(commented(recipe, title + "Train it by --recipe FILE; what is left out keeps its default."), end="")
     return 0
+
+
+def in_short(name: str) -> str:
+    recipe = load_recipe(name)
+    network = getattr(recipe.extractor, "arch", recipe.extractor.kind)
+    facts = f"{network}, {recipe.preprocess.size} px, {recipe.loss.kind}"
+    return f"{name:10} {facts}, {recipe.steps:,} steps of {recipe.sampler.batch_size}"
 
 
 def run_embed(arguments: argparse.Namespace, screen: Screen) -> int:

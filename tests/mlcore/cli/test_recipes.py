@@ -53,7 +53,11 @@ def test_any_recipe_survives_its_own_text(recipe: Recipe, tmp_path: Path) -> Non
 
 def test_the_command_lists_presets_and_changes_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipe"]) == 0
-    assert capsys.readouterr().out.split() == [*PRESETS, *PUBLISHED]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [*PRESETS, *PUBLISHED]
+    assert "quick      resnet18, 96 px, proxy_anchor, 100 steps of 64" in lines
+    assert main(["recipe", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [*PRESETS, *PUBLISHED]
     assert main(["recipe", "quick", "--set", "loss.kind=triplet", "--set", "loss.margin=null", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["loss"]["margin"] is None
 
