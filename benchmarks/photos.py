@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pandas as pd
 import torch
 
 from mlcore import data
 from mlcore.cli.data import load_data
+from mlcore.config import Extractor, Preprocess, ResNet, ViT
 from mlcore.data import Source
 
 GROCERY = Path(__file__).resolve().parents[2] / "shared" / "data" / "grocery.zip"
@@ -73,9 +75,19 @@ def print_table(taken: dict[str, Taken], bases: Sequence[str]) -> None:
         print(line)
 
 
-def add_arrangement(parser: argparse.ArgumentParser) -> None:
+NETWORKS: dict[str, Extractor] = {"resnet18": ResNet(), "vit_s_16": ViT(arch="vit_s_16")}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--network", choices=NETWORKS, default="resnet18")
+    parser.add_argument("--size", type=int, default=96, help="pixels of a side")
     parser.add_argument("--workers", type=int, default=0, help="threads that decode")
     parser.add_argument("--ahead", type=int, help="batches prepared ahead, instead of what is chosen for the device")
+
+
+def network_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The parts of a recipe that were asked for."""
+    return {"extractor": NETWORKS[arguments.network], "preprocess": Preprocess(size=arguments.size)}
 
 
 def arrange(arguments: argparse.Namespace) -> None:
