@@ -76,18 +76,19 @@ def sides(
         raise InputError(f"There are {len(embeddings)} embeddings for {len(manifest)} rows of the manifest.")
     if min(top_k, *ks, 1) < 1:
         raise ValueError("top_k and every k count neighbours: 1 or more.")
-    check_lengths(as_float32(embeddings))
     rows = manifest_rows(manifest)
     is_query, is_gallery = manifest["is_query"].to_numpy(bool), manifest["is_gallery"].to_numpy(bool)
+    used = is_query | is_gallery
+    check_lengths(as_float32(chosen(embeddings, used)), np.flatnonzero(used))
     return rows.take(is_query), rows.take(is_gallery), chosen(embeddings, is_query), chosen(embeddings, is_gallery)
 
 
-def check_lengths(vectors: NDArray[np.float32]) -> None:
-    """Raises InputError for a length other than 1, to `LENGTH_TOLERANCE`, or 0."""
+def check_lengths(vectors: NDArray[np.float32], rows: Ints) -> None:
+    """Raises InputError for a length other than 1, to `LENGTH_TOLERANCE`, or 0. rows: the manifest's rows of these."""
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
     odd = np.flatnonzero((abs(lengths - 1) > LENGTH_TOLERANCE) & (lengths > 0))
     if len(odd):
-        first = f"that of row {odd[0]} (from 0) is {lengths[odd[0]]:.4g}"
+        first = f"that of row {rows[odd[0]]} (from 0) is {lengths[odd[0]]:.4g}"
         text = f"{len(odd)} of {len(vectors)} embeddings are not of unit length; {first}. "
         raise InputError(text + "Divide each by its Euclidean norm.")
 

@@ -1,5 +1,6 @@
 """The fastest form of an extractor that still gives its vectors: sought and proven on photos, each time anew."""
 
+import io
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -97,7 +98,9 @@ def traced(network: Network, batch: Tensor, bf16: bool) -> Network:
         torch.jit.enable_onednn_fusion(True)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16, cache_enabled=False):
             trace = torch.jit.trace(network.backbone, batch, check_trace=False)  # type: ignore[no-untyped-call]
-    return network.with_backbone(torch.jit.freeze(trace))
+    # Of what was traced here TorchScript keeps all that it compiles, weights included, as long as the process lives.
+    released = torch.jit.load(io.BytesIO(trace.save_to_buffer()))  # type: ignore[no-untyped-call]
+    return network.with_backbone(torch.jit.freeze(released))
 
 
 def has_fast_bf16(device: str) -> bool:

@@ -9,7 +9,15 @@ import numpy as np
 
 from mlcore.cli.data import check_data, load_photos, read_data
 from mlcore.cli.near import check_near
-from mlcore.cli.opening import check_target, embed_rows, find_model, model_folder, open_model, shared_labels
+from mlcore.cli.opening import (
+    check_target,
+    embed_rows,
+    find_model,
+    model_folder,
+    open_model,
+    shared_labels,
+    spare_others,
+)
 from mlcore.cli.recipe_text import commented
 from mlcore.cli.recipes import NAMED, load_recipe
 from mlcore.cli.screen import Screen
@@ -69,19 +77,21 @@ def in_short(name: str) -> str:
 def run_embed(arguments: argparse.Namespace, screen: Screen) -> int:
     """Writes the embeddings, and beside them a table of the photo, label and box of each."""
     check_target(arguments.out)
-    rows_file = arguments.out.with_suffix(".rows.csv")
+    rows_file = arguments.out.with_name(arguments.out.name.removesuffix(".npy") + ".rows.csv")
     check_target(rows_file)
     for target in (arguments.out, rows_file):
         if target.resolve() == arguments.data.resolve():
             raise InputError(f"{target} is the table itself. Name another file.")
+    columns = ["path", "label", *BOX]
+    spare_others(rows_file, columns)
     embedder = open_model(arguments)
     manifest, source = load_photos(arguments.data, screen.bar("import"))
     embeddings = embed_rows(embedder, manifest, source, arguments, screen)
     with whole(arguments.out) as partial, partial.open("wb") as file:
         np.save(file, embeddings)
-    table = manifest[["path", "label", *BOX]].assign(**manifest[["path", "label"]].map(escape_cell))
+    table = manifest[columns].assign(**manifest[["path", "label"]].map(escape_cell))
     with whole(rows_file) as partial:
-        table.to_csv(partial, index=False)
+        table.to_csv(partial, index=False, lineterminator="\r\n")  # so that either, inside a name, is quoted
     shape = {"rows": len(embeddings), "dimension": embedder.dimension, "space": embedder.space}
     if arguments.json:
         print(json.dumps(shape))

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlcore.cli.opening import check_target
+from mlcore.cli.opening import check_target, spare_others
 from mlcore.cli.screen import Screen
-from mlcore.errors import InputError
 from mlcore.export import whole
 from mlcore.images import image_size
 from mlcore.layouts import LAYOUTS, Counts, convert
@@ -39,7 +38,7 @@ def run_convert(arguments: argparse.Namespace, screen: Screen) -> int:
     """Writes nothing unless every list is sound and every photo there. Notes go to standard error."""
     out: Path = arguments.out
     check_target(out)
-    spare_lists(out)
+    spare_others(out, REQUIRED)  # a slip may name a dataset's own list
     screen.wait("reading lists and looking for photos")
     converted = convert(
         arguments.layout, arguments.folder, split=arguments.split, boxes=arguments.boxes, image_size=image_size
@@ -56,15 +55,6 @@ def run_convert(arguments: argparse.Namespace, screen: Screen) -> int:
     for note in notes:
         screen.say(f"note: {note}")
     return 0
-
-
-def spare_lists(out: Path) -> None:
-    """Raises InputError for a file that this command would not have written: a slip may name a dataset's own list."""
-    if not out.is_file():
-        return
-    with out.open("rb") as file:
-        if file.readline(100).rstrip(b"\r\n").split(b",")[: len(REQUIRED)] != [name.encode() for name in REQUIRED]:
-            raise InputError(f"{out} is there and is no table that this command wrote. Name another file.")
 
 
 def from_table_to_photos(out: Path, folder: Path) -> tuple[str, list[str]]:

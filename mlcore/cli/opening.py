@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,15 @@ def check_target(path: Path | None) -> None:
         raise InputError(f"{path} is a folder. Name a file.")
     if not path.parent.is_dir():
         raise InputError(f"{path.parent} is not there. Make the folder, or name another.")
+
+
+def spare_others(out: Path, columns: Sequence[str]) -> None:
+    """Raises InputError for a file that the command would not have written: no table whose header begins with these."""
+    if not out.is_file():
+        return
+    with out.open("rb") as file:
+        if file.readline(100).rstrip(b"\r\n").split(b",")[: len(columns)] != [name.encode() for name in columns]:
+            raise InputError(f"{out} is there and is no table that this command wrote. Name another file.")
 
 
 def check_folder(path: Path) -> None:

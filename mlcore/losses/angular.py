@@ -32,7 +32,7 @@ def smooth_targets(labels: Tensor, count: int, smoothing: Smoothing, categories:
     true = F.one_hot(labels, count)
     if count == 1:
         return true.float()
-    others = (1 - true).float() / (count - 1)
+    others = (1 - true) / (count - 1)
     if categories is not None and smoothing.category_share:
         own = categories[labels][:, None]  # (B, 1)
         kin = ((own == categories) & (own >= 0) & (true == 0)).float()  # (B, count)

@@ -25,7 +25,7 @@ class LossOutput:
         """The figures as numbers. All leave the device at once, and only when asked: read it when it is shown."""
         if not self.figures:
             return {}
-        numbers = torch.stack([figure.detach().float() for figure in self.figures.values()]).tolist()
+        numbers = torch.stack(list(self.figures.values())).tolist()
         return dict(zip(self.figures, numbers, strict=True))
 
 
@@ -60,7 +60,7 @@ class ComparingLoss(MetricLoss):
             candidates = self.memory.candidates(embeddings, labels, photos)
         output = self.compare(candidates)
         if self.memory is not None and self.training:  # only now: a batch is not its own past
-            self.memory.store(embeddings.detach(), labels, photos)
+            self.memory.store(embeddings, labels, photos)
         return output
 
     def compare(self, candidates: Candidates) -> LossOutput:

@@ -1,7 +1,6 @@
 """Contrastive loss: positives together, negatives apart, each up to a margin (Hadsell, Chopra, LeCun 2006)."""
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from mlcore.losses.base import distances, mean_over
 
@@ -16,6 +15,6 @@ def contrastive(
     whose positive margin is 0.
     """
     spread = distances(cosines)
-    near = F.relu(negative_margin - spread)
-    far = F.relu(spread - positive_margin)
+    near = negative_margin - spread
+    far = spread - positive_margin
     return (mean_over(far.square(), positives & (far > 0)) + mean_over(near.square(), negatives & (near > 0))) / 2

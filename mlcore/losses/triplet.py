@@ -33,6 +33,6 @@ class TripletLoss(ComparingLoss):
     def compare(self, candidates: Candidates) -> LossOutput:
         similarity = candidates.anchors @ candidates.references.T  # (A, D), (R, D) -> (A, R)
         losses = triplet_gap(self.miner.gaps(distances(similarity), candidates), self.margin)  # (T,)
-        active = losses.detach() > 0
+        active = losses > 0
         figures = {"active_triplets": active.sum() / max(1, len(losses)), **pair_figures(similarity, candidates)}
         return LossOutput(mean_over(losses, active), figures)

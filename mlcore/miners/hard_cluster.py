@@ -19,12 +19,12 @@ class HardClusterMiner(TripletMiner):
         vectors = candidates.references
         labels, place = torch.unique(candidates.reference_labels, return_inverse=True)  # (K,), (R,)
         sums = vectors.new_zeros(len(labels), vectors.shape[1]).index_add(0, place, vectors)
-        means = sums / place.bincount(minlength=len(labels))[:, None]  # (K, D)
+        means = sums / place.bincount()[:, None]  # (K, D)
         anchors = torch.unique(place[: len(candidates.anchors)][candidates.positives.any(1)])  # (T,)
         if len(labels) < 2:
             return length(vectors)[:0]
         extent = length(vectors - means[place])  # (R,)
-        farthest = extent.new_zeros(len(labels)).scatter_reduce(0, place, extent, "amax", include_self=False)
+        farthest = extent.new_zeros(len(labels)).scatter_reduce(0, place, extent, "amax")
         with torch.no_grad():
             # Not by a matrix product: for means that are close its error is as large as their distance.
             between = torch.cdist(means[anchors], means, compute_mode="donot_use_mm_for_euclid_dist")  # (T, K)

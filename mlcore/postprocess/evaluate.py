@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from mlcore.config.postprocess import Postprocess
 from mlcore.errors import InputError
-from mlcore.evaluate import KS, depth_of, noted, sides, summary
+from mlcore.evaluate import KS, check_lengths, depth_of, noted, sides, summary
 from mlcore.postprocess.chain import Chain
 from mlcore.report import Report
 from mlcore.retrieval.bootstrap import Bootstrap
+from mlcore.retrieval.exact import as_float32
 
 BEFORE = "before"
 
@@ -37,6 +38,8 @@ def evaluate_with(
     if BEFORE in steps:
         raise InputError(f'A chain may not be named "{BEFORE}": that is the report without any.')
     q, g, queries, gallery = sides(embeddings, manifest, top_k, ks)
+    if cohort is not None:
+        check_lengths(as_float32(cohort), np.arange(len(cohort)))
     reports = {}
     for name, chain_steps in {BEFORE: (), **steps}.items():
         chain = Chain(chain_steps, gallery, g, cohort=cohort, device=device)

@@ -19,7 +19,7 @@ def explained_variance(embeddings: NDArray[np.floating]) -> NDArray[np.float64]:
     mean = embeddings.mean(axis=0, dtype=np.float64)
     scatter = np.zeros((dimension, dimension))
     for start in range(0, count, ROWS_AT_ONCE):
-        centred = embeddings[start : start + ROWS_AT_ONCE].astype(np.float64) - mean
+        centred = embeddings[start : start + ROWS_AT_ONCE] - mean
         scatter += centred.T @ centred
     values = np.linalg.eigvalsh(scatter)[::-1].clip(min=0)
     total = values.sum()

@@ -53,7 +53,7 @@ def table_from_folder(paths: Iterable[str]) -> pd.DataFrame:
 
 def held_out_labels(labels: list[str]) -> set[str]:
     """The labels that go to validation; none when too few have two samples."""
-    counts = pd.Series(labels).value_counts()
+    counts = pd.Series(labels, dtype=object).value_counts()
     usable = [str(label) for label in counts.index[counts >= 2] if label]
     if len(usable) < MIN_LABELS_TO_SPLIT:
         return set()

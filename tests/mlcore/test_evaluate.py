@@ -146,6 +146,18 @@ def test_embeddings_have_unit_length_or_none(length: float) -> None:
         evaluate(vectors, manifest)
 
 
+@pytest.mark.parametrize("value", [7.0, np.nan])
+def test_what_is_neither_query_nor_gallery_may_be_anything(value: float) -> None:
+    used = [False, True, True, True]
+    vectors, manifest = at_angles(0, 1, 2, 3), make_manifest(["a", "a", "b", "b"], is_query=used, is_gallery=used)
+    expected = evaluate(vectors, manifest)
+    vectors[0] = value
+    assert evaluate(vectors, manifest) == expected
+    vectors[2] *= 2
+    with pytest.raises(InputError, match=r"1 of 3 embeddings are not of unit length; that of row 2 "):
+        evaluate(vectors, manifest)
+
+
 def test_a_label_larger_than_the_list_is_ranked_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LIST_LENGTH", 3)
     rng = np.random.default_rng(0)

@@ -128,3 +128,21 @@ def test_embed_tells_the_photo_of_each_row_and_spares_the_table(
     assert main([*command, str(tmp_path / "out.npy")]) == 0
     rows = pd.read_csv(tmp_path / "out.rows.csv", dtype=str, keep_default_na=False).drop(columns="label")
     assert rows.to_csv(index=False) == boxes.read_text()
+
+
+def test_embed_gives_each_row_one_record_and_spares_what_others_wrote(
+    trained: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ["a\nb.jpg", "a\rb.jpg", "c.jpg"]
+    (tmp_path / "photos").mkdir()
+    for name in names:
+        (tmp_path / "photos" / name).write_bytes((table.parent / "0/0.jpg").read_bytes())
+    command = ["embed", str(trained), "--data", str(tmp_path / "photos"), "--device", "cpu", "--out"]
+    for version in ("v1.0", "v1.1", "v1.1"):  # its own table it writes anew
+        assert main([*command, str(tmp_path / version)]) == 0
+        assert pd.read_csv(tmp_path / f"{version}.rows.csv")["path"].tolist() == names
+    (tmp_path / "list.rows.csv").write_text("somebody's own")
+    assert main([*command, str(tmp_path / "list.npy")]) == 2
+    assert "list.rows.csv is there and is no table that this command wrote" in capsys.readouterr().err
+    assert (tmp_path / "list.rows.csv").read_text() == "somebody's own"
+    assert not (tmp_path / "list.npy").exists()

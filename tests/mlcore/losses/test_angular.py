@@ -73,6 +73,14 @@ def test_it_is_the_cross_entropy_of_angles_made_harder(config: Angular, name: st
     assert float(value.detach()) == pytest.approx(naive(config, loss, now.embeddings, now.labels), rel=1e-4)
 
 
+@pytest.mark.parametrize("config", [ArcFace(), ArcFace(label_smoothing=0.2), ArcFace(category_share=0.5)], ids=str)
+def test_without_categories_all_other_labels_are_alike(config: ArcFace) -> None:
+    loss, now = build_loss(config, labels=LABELS, dimension=DIMENSION), BATCHES["ragged"]
+    assert isinstance(loss, AngularLoss)
+    value = loss(*now.give()).value
+    assert float(value.detach()) == pytest.approx(naive(config, loss, now.embeddings, now.labels), rel=1e-4)
+
+
 @pytest.mark.parametrize("config", [ArcFace(), CosFace(), SubCenterArcFace()], ids=str)
 def test_logs_tell_how_near_the_own_centre_is(config: Angular) -> None:
     loss, now = build(config), BATCHES["ragged"]

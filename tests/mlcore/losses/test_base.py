@@ -7,10 +7,10 @@ import torch
 from torch.nn import functional as F
 
 from mlcore.candidates import batch_candidates
-from mlcore.config import AllMiner, Contrastive, MemoryBank, NTXent, Triplet
-from mlcore.losses import LossOutput, build_loss
+from mlcore.config import AllMiner, Contrastive, Loss, MemoryBank, NTXent, Triplet
+from mlcore.losses import LossOutput, PairLoss, build_loss
 from mlcore.losses.base import directions, distances, log_sum_exp, mean_over, pair_figures, unit
-from tests.mlcore.losses.cases import BATCHES, DIMENSION, Batch, distance, dot, mean, naive_pairs
+from tests.mlcore.losses.cases import BATCHES, DIMENSION, PAIR_LOSSES, Batch, distance, dot, mean, naive_pairs
 
 
 def test_a_row_of_zeros_normalises_to_zeros_with_a_finite_gradient() -> None:
@@ -19,6 +19,10 @@ def test_a_row_of_zeros_normalises_to_zeros_with_a_finite_gradient() -> None:
     units.sum().backward()
     assert units.tolist() == [[0, 0], pytest.approx([0.6, 0.8])]
     assert torch.isfinite(rows.grad).all()
+
+
+def test_rows_shorter_than_a_millionth_stay_shorter_than_1() -> None:
+    assert unit(torch.tensor([[3e-7, 4e-7]])).tolist() == [pytest.approx([0.3, 0.4])]
 
 
 def test_unit_is_float32_whatever_comes_in() -> None:
@@ -155,6 +159,21 @@ def test_only_training_fills_the_memory_bank() -> None:
     loss.eval()
     again = Batch(now.embeddings, now.labels, [photo + 100 for photo in now.photos])
     assert float(loss(*again.give()).value) == pytest.approx(all_softmaxes(again, now), rel=1e-4)
+
+
+@pytest.mark.parametrize("config", PAIR_LOSSES, ids=lambda config: config.kind)
+def test_rows_of_a_memory_bank_are_compared_with_but_are_no_anchors(config: Loss) -> None:
+    loss = build_loss(config.model_copy(update={"memory": with_memory()}), labels=6, dimension=DIMENSION)
+    assert isinstance(loss, PairLoss)
+    now, past = BATCHES["copies"].give(), BATCHES["ragged"].give()
+    loss(*past)
+    both = batch_candidates(*(torch.cat(parts) for parts in zip(now, past, strict=True)))
+    similarity, anchors = both.anchors @ both.references.T, torch.arange(len(both.anchors)) < len(now[0])
+    masks = (mask & anchors[:, None] for mask in loss.miner(similarity, both))
+    expected = float(loss.function(similarity, *masks))
+    if config.kind == "multi_similarity":  # its mean is over all rows
+        expected *= len(anchors) / int(anchors.sum())
+    assert float(loss(*now).value) == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_memory_bank_is_part_of_the_state() -> None:

@@ -48,6 +48,7 @@ def test_value_and_gradients_are_finite_for_any_batch(config: Loss) -> None:
         assert torch.isfinite(free.grad).all()
         assert all(torch.isfinite(parameter.grad).all() for parameter in loss.parameters())
         assert torch.isfinite(torch.tensor(list(output.logs.values()))).all()
+        assert not any(figure.requires_grad for figure in output.figures.values())
 
 
 @every(ALL_LOSSES)
@@ -148,6 +149,7 @@ def test_centres_are_parameters_that_learn_and_are_kept(config: Loss) -> None:
     )
     loss(*now).value.backward()
     assert [parameter.shape[0] for parameter in loss.parameters()] == [LABELS]
+    assert loss.state_dict().keys() == dict(loss.named_parameters()).keys()
     assert all(parameter.grad.abs().sum() > 0 for parameter in loss.parameters())
     other.load_state_dict(loss.state_dict())
     assert other(*now).value.item() == loss(*now).value.item()

@@ -38,7 +38,8 @@ def test_weights_carry_no_gradient() -> None:
 
 
 def test_anchors_without_a_negative_do_not_thin_out_the_mean() -> None:
-    cosines = torch.tensor([[0.5, 0.3], [0.2, 0.1]])
-    positives, negatives = torch.tensor([[True, False], [True, True]]), torch.tensor([[False, True], [False, False]])
+    cosines = torch.tensor([[0.5, 0.3, 0.4], [0.2, 0.1, 0.6]])
+    positives = torch.tensor([[True, False, False], [True, True, True]])
+    negatives = torch.tensor([[False, True, False], [False, False, False]])
     alone = circle(cosines[:1], positives[:1], negatives[:1], margin=0.25, scale=2)
     assert circle(cosines, positives, negatives, margin=0.25, scale=2).item() == pytest.approx(alone.item())

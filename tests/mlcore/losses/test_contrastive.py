@@ -8,7 +8,7 @@ from tests.mlcore.losses.cases import BATCHES, DIMENSION, distance, mean, naive_
 
 
 @pytest.mark.parametrize("name", BATCHES)
-@pytest.mark.parametrize("margins", [(0, 0.5), (0.3, 1.5), (1.9, 0.1)], ids=str)
+@pytest.mark.parametrize("margins", [(0, 0.5), (0.3, 1.5), (1.4, 1.4), (1.9, 0.1)], ids=str)
 def test_it_is_half_the_mean_squared_violation_of_either_margin(margins: tuple[float, float], name: str) -> None:
     config = Contrastive(positive_margin=margins[0], negative_margin=margins[1])
     value = build_loss(config, labels=6, dimension=DIMENSION)(*BATCHES[name].give()).value

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mlcore.config import AllMiner, HardMiner, Loss, Triplet
+from mlcore.config import AllMiner, HardClusterMiner, HardMiner, Loss, Triplet
 from mlcore.losses import build_loss
 from mlcore.losses.triplet import triplet_gap
 from tests.mlcore.losses.cases import BATCHES, DIMENSION, Batch, distance, mean, naive_pairs
@@ -38,11 +38,24 @@ def test_it_is_the_mean_over_naively_found_triplets_that_cost_anything(config: T
     assert output.logs["active_triplets"] == pytest.approx(len(active) / max(1, len(losses)))
 
 
+@pytest.mark.parametrize(("margin", "share"), [(0.2, 0), (0.5, 1)])
+def test_a_single_triplet_is_active_or_not(margin: float, share: float) -> None:
+    # Both rows of the first label lie 0.5 from their mean, which lies 0.87 from the other one.
+    embeddings = torch.tensor([[0.5, 0.75**0.5], [-0.5, 0.75**0.5], [0.0, 0.0]])
+    config = Triplet(margin=margin, miner=HardClusterMiner())
+    output = build_loss(config, labels=2, dimension=2)(embeddings, torch.tensor([0, 0, 1]), torch.arange(3))
+    assert output.logs["active_triplets"] == share
+
+
 @pytest.mark.parametrize("config", LOSSES[:2], ids=str)
 def test_a_collapsed_batch_costs_exactly_the_margin(config: Loss) -> None:
     embeddings = F.normalize(torch.ones(4, 8))
     value = build_loss(config, labels=2, dimension=8)(embeddings, torch.tensor([0, 0, 1, 1]), torch.arange(4)).value
     assert float(value) == pytest.approx(0.2)
+
+
+def test_a_gap_costs_nothing_beyond_the_margin() -> None:
+    assert triplet_gap(torch.tensor([-1.0, -0.1, 1.0]), 0.2).tolist() == pytest.approx([0, 0.1, 1.2])
 
 
 def test_the_soft_margin_is_finite_for_gaps_of_200() -> None:

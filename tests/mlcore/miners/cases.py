@@ -57,6 +57,16 @@ def cases(draw: st.DrawFn, most_anchors: int = 7, most_past: int = 5) -> Case:
     )
 
 
+# Enough columns that a sort which does not promise to keep the order of equals does not keep it.
+WIDE = Case(
+    distances=torch.arange(6 * 40).reshape(6, 40).square() % 7 / 4,
+    embeddings=torch.ones(40, 3),
+    anchors=6,
+    labels=[column % 3 for column in range(40)],
+    photos=list(range(40)),
+)
+
+
 def rows_of(indices: tuple[torch.Tensor, ...]) -> list[tuple[int, ...]]:
     """Index tensors `(T,)` as a list of T tuples."""
     assert all(index.dtype == torch.int64 for index in indices)

@@ -1,13 +1,14 @@
 """The hardest pairs of each anchor, by loops; `max` and `min` of Python take the first of equals too."""
 
-from hypothesis import given
+from hypothesis import example, given
 
 from mlcore.miners import HardMiner
-from tests.mlcore.miners.cases import Case, cases, pairs_of, quick, rows_of
+from tests.mlcore.miners.cases import WIDE, Case, cases, pairs_of, quick, rows_of
 
 
 @quick
 @given(cases())
+@example(WIDE)
 def test_the_farthest_positive_with_the_nearest_negative(case: Case) -> None:
     expected = []
     for anchor, distances in enumerate(case.distances.tolist()):

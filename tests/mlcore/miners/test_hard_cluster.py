@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given
+from torch.nn import functional as F
 
 from mlcore.miners import HardClusterMiner
 from tests.mlcore.miners.cases import Case, cases, quick
@@ -31,6 +32,14 @@ def naive_gaps(case: Case) -> list[float]:
 def test_gaps_of_means(case: Case) -> None:
     gaps = HardClusterMiner().gaps(case.distances, case.candidates)
     assert gaps.tolist() == pytest.approx(naive_gaps(case), abs=1e-5)
+
+
+def test_many_means_that_are_close_are_told_apart() -> None:
+    torch.manual_seed(0)
+    embeddings = F.normalize(1 + 1e-3 * torch.randn(60, 8))
+    case = Case(torch.zeros(60, 60), embeddings, 60, [row // 2 for row in range(60)], list(range(60)))
+    found = HardClusterMiner().gaps(case.distances, case.candidates)
+    assert found.tolist() == pytest.approx(naive_gaps(case), abs=1e-6)
 
 
 def test_the_gradient_is_that_of_the_formula() -> None:

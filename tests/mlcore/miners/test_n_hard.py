@@ -1,11 +1,11 @@
 """Several hard pairs of each anchor, by sorting lists."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlcore.config import NHardMiner as Config
 from mlcore.miners import HardMiner, NHardMiner
-from tests.mlcore.miners.cases import Case, cases, pairs_of, quick, rows_of
+from tests.mlcore.miners.cases import WIDE, Case, cases, pairs_of, quick, rows_of
 
 configs = st.builds(Config, positives=st.integers(1, 4), negatives=st.integers(1, 4))
 
@@ -18,6 +18,7 @@ def chosen(case: Case, config: Config, anchor: int, distances: list[float]) -> t
 
 @quick
 @given(cases(), configs)
+@example(WIDE, Config(positives=3, negatives=4))
 def test_the_farthest_positives_with_the_nearest_negatives(case: Case, config: Config) -> None:
     expected = []
     for anchor, distances in enumerate(case.distances.tolist()):

@@ -1,13 +1,14 @@
 """The nearest negative beyond each positive, by loops."""
 
-from hypothesis import given
+from hypothesis import example, given
 
 from mlcore.miners import SemiHardMiner
-from tests.mlcore.miners.cases import Case, cases, quick, rows_of
+from tests.mlcore.miners.cases import WIDE, Case, cases, quick, rows_of
 
 
 @quick
 @given(cases())
+@example(WIDE)
 def test_the_nearest_negative_farther_than_the_positive(case: Case) -> None:
     expected = []
     for anchor, distances in enumerate(case.distances.tolist()):

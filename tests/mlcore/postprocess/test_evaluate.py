@@ -68,3 +68,5 @@ def test_faults_are_named() -> None:
         evaluate_with(at_angles(0, 1, 2), manifest, {})
     with pytest.raises(InputError, match="csls \\+ qe"):
         evaluate_with(at_angles(0, 1), manifest, {"wrong": (*parse("csls"), *parse("qe"))})
+    with pytest.raises(InputError, match="1 of 2 embeddings are not of unit length"):
+        evaluate_with(at_angles(0, 1), manifest, {"norm": parse("snorm")}, cohort=at_angles(0, 1) * [[1], [2]])

@@ -9,7 +9,7 @@ import pytest
 from mlcore.config import BalancedSampler, CategoryBalancedSampler, DistinctCategorySampler, Sampler, ShuffleSampler
 from mlcore.errors import InputError
 from mlcore.samplers import BatchPlan, plan_batches
-from mlcore.samplers.groups import group_categories, group_rows
+from mlcore.samplers.groups import category_of, group_categories, group_rows
 from tests.mlcore.samplers.cases import table
 
 BY_CATEGORY: list[Sampler] = [
@@ -70,6 +70,10 @@ def test_the_category_of_a_label_is_the_first_that_it_has() -> None:
     rows = group_rows(["p", "q", "p", "q", "r"])
     assert rows == [[0, 2], [1, 3], [4]]
     assert group_categories(rows, [float("nan"), "x", "y", "z", ""]) == {"y": [0], "x": [1], None: [2]}
+
+
+def test_a_category_is_text_that_is_not_empty() -> None:
+    assert [category_of(cell) for cell in ("a", "", None, float("nan"), 3)] == ["a", None, None, None, None]
 
 
 def test_a_category_may_be_named_none_or_nan() -> None:

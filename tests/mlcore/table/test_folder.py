@@ -77,6 +77,12 @@ def test_photos_without_a_folder_are_reported() -> None:
     assert table_from_folder([]).empty
 
 
+def test_a_folder_whose_name_is_no_text_is_reported() -> None:
+    problems = check_table(table_from_folder(["caf\udce9/1.jpg", "caf\udce9/2.jpg"]))
+    assert {problem.column for problem in problems} == {"label", "path"}
+    assert problems[0].message == "The label holds bytes that are no text, which cannot be kept, at character 4."
+
+
 @pytest.mark.skipif(not OMNIGLOT.exists(), reason="../shared/data is absent")
 def test_omniglot() -> None:
     with zipfile.ZipFile(OMNIGLOT) as archive:
