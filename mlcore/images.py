@@ -168,7 +168,7 @@ def reduced(data: bytes, size: int, box: Box | None) -> Image.Image:
 def opened(data: bytes) -> Iterator[Image.Image]:
     """The photo, its header read and judged but no pixel decoded. What goes wrong inside becomes an ImageProblem."""
     if not data:
-        raise ImageProblem("The file is empty. Upload it again.")
+        raise ImageProblem("The file is empty. Export or copy it again.")
     try:
         with Image.open(io.BytesIO(data), formats=TRIED) as image:
             if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:

@@ -34,8 +34,8 @@ DEFINITIONS = {
     "has; the mean over queries.",
     "mrr": "One divided by the rank of the first hit, 0 without a hit; the mean over queries.",
     "fnmr": "The share of the pairs of one label that are taken for two (false non-match rate), with the highest "
-    "threshold at which no more than {k} of the pairs of two labels are taken for one (false match rate). "
-    "By category: of the pairs of its queries, with that same threshold.",
+    "threshold at which no more than {k} of the pairs of two labels are taken for one (false match rate). Small is "
+    "good. By category: of the pairs of its queries, with that same threshold.",
     "pcf": "Principal components fraction: the share of the embedding's dimensions that explain {k} of its variance, "
     "the fewest that do. A small one: the model has collapsed onto few directions; 0: all embeddings are equal.",
     "loss": "What the training makes small: the mean over the batches since the last point.",
@@ -85,7 +85,7 @@ def label(name: str) -> str:
     pattern = LABELS.get(kind)
     if pattern is None or ("{k}" in pattern) != bool(k):
         return name
-    return pattern.format(k=k.upper())
+    return pattern.format(k=shown_at(kind, k))
 
 
 def definition(name: str) -> str:
@@ -98,4 +98,9 @@ def definition(name: str) -> str:
     if pattern is None or ("{k}" in LABELS[kind]) != bool(k):
         return ""
     among = "as the nearest neighbour" if k == "1" else f"among the first {k} neighbours"
-    return pattern.format(k=k.upper(), among=among)
+    return pattern.format(k=shown_at(kind, k), among=among)
+
+
+def shown_at(kind: str, k: str) -> str:
+    """What stands behind the @, as people read it: a wanted rate in percent, as the pages have all rates."""
+    return f"{100 * float(k):g} %" if kind == "fnmr" else k.upper()

@@ -10,7 +10,7 @@ from apps.datasets.models import Sample
 from apps.reports.models import Evaluation, EvaluationQuerySet, QueryResult
 
 WORST = 10
-HEADLINES = ("cmc@1", "map@r", "precision@5")
+HEADLINES = ("cmc@1", "precision@5", "map@r")
 CATEGORY_COLUMNS = ("name", "queries", "cmc@1", "precision@5", "map@r")
 FEW_QUERIES, FEW_LABELS = 100, 20  # below these, a few photos more or less move the figures
 ROUNDING = 1e-9  # of a mean in float64; draws that differ at all are further apart

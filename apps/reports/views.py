@@ -81,7 +81,8 @@ def _category_context(report: Evaluation, sort: str) -> dict[str, Any]:
     """The table of categories and, per column, the order that a click on its head asks for."""
     current = sort.removeprefix("-")
     columns = []
-    for name in selectors.category_columns(report):
+    names = selectors.category_columns(report)
+    for name in names:
         falling_first = name != "name"
         is_falling = sort.startswith("-")
         flip = current == name and is_falling == falling_first
@@ -93,7 +94,12 @@ def _category_context(report: Evaluation, sort: str) -> dict[str, Any]:
                 "is_metric": name not in ("name", "queries"),
             }
         )
-    return {"categories": selectors.categories_sorted(report, sort), "columns": columns, "sort": sort}
+    return {
+        "categories": selectors.categories_sorted(report, sort),
+        "columns": columns,
+        "has_fnmr": any(name.startswith("fnmr@") for name in names),
+        "sort": sort,
+    }
 
 
 def _number(text: str) -> int:

@@ -6,8 +6,19 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from mlcore.config import PRESETS, ArcFace, BalancedSampler, Loss, ProxyAnchor, Recipe, ShuffleSampler, Triplet
+from mlcore.config import (
+    PRESETS,
+    ArcFace,
+    BalancedSampler,
+    Handcrafted,
+    Loss,
+    ProxyAnchor,
+    Recipe,
+    ShuffleSampler,
+    Triplet,
+)
 from mlcore.config.faults import recipe_faults
+from mlcore.config.text import commented
 from mlcore.table import Note, TrainFacts, recipe_fit
 
 ARCHES = [
@@ -25,7 +36,7 @@ LOSSES: list[tuple[Loss, str]] = [
     (Triplet(), "Triplet: hardest pairs of a batch"),
 ]
 BATCH_KNOBS = ("labels", "instances")  # until somebody turns them, they are the preset's as far as the photos go
-MAX_TEXT = 20_000  # characters; a complete recipe has about a thousand
+MAX_TEXT = 20_000  # characters; a complete recipe has about four thousand
 
 
 class RecipeError(Exception):
@@ -37,8 +48,8 @@ class RecipeError(Exception):
 
 
 def recipe_text(recipe: Recipe) -> str:
-    """The complete recipe as YAML, in the order of its fields."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    """The complete recipe as YAML that explains itself."""
+    return commented(recipe, "What is left out keeps its default.")
 
 
 def recipe_parse(text: str) -> Recipe:
@@ -75,7 +86,7 @@ def problem(column: str, message: str, remedy: str = "") -> dict[str, str]:
 
 
 def knobs_of(recipe: Recipe) -> dict[str, Any]:
-    """The main knobs, as the form shows them. `labels`, `instances` are None where the sampler has none."""
+    """The main knobs, as the form shows them; None for those that the recipe's network or sampler does not have."""
     sampler = recipe.sampler if isinstance(recipe.sampler, BalancedSampler) else None
     return {
         "steps": recipe.steps,
@@ -87,6 +98,7 @@ def knobs_of(recipe: Recipe) -> dict[str, Any]:
         "labels": sampler.labels if sampler else None,
         "instances": sampler.instances if sampler else None,
         "seed": recipe.seed,
+        "statistics": None if isinstance(recipe.extractor, Handcrafted) else recipe.extractor.statistics,
     }
 
 
@@ -110,8 +122,8 @@ def knobs_apply(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
                 own = ("pretrained", "head") if data["extractor"].get("head") == {"kind": "none"} else ("pretrained",)
                 kept = {key: setting for key, setting in data["extractor"].items() if key not in own}
                 data["extractor"] = {**kept, "kind": kind, "arch": value}
-            case "dimension":
-                data["extractor"]["dimension"] = value
+            case "dimension" | "statistics":
+                data["extractor"][name] = value
             case "loss":
                 if value != recipe.loss.kind:
                     data["loss"] = {loss.kind: loss for loss, _ in LOSSES}[value].model_dump(mode="json")

@@ -109,16 +109,15 @@ def measure(
 def print_report(report: Report, after: Mapping[str, Report] | None = None) -> None:
     """The figures, with those after each chain beside them and what it changed; then what else was asked for."""
     after = after or {}
+    width = 26 if after and report.intervals else 6  # an interval stands beside the figure that it is of
     if after:
-        print(f"{'':14} {'before':>7}  " + "  ".join(f"{text:>15}" for text in after))
+        print(f"{'':14} {'before':{width}}  " + "  ".join(f"{text:>15}" for text in after))
     for name, value in report.overall.items():
-        low, high = report.intervals.get(name, (None, None))
-        cells = [f"{value:.4f}" if not after else f"{value:>7.4f}"]
+        cells = [f"{f'{value:.4f}{interval_text(report, name)}':{width}}"]
         for text, each in after.items():
             found = each.overall[name]
             cells.append(f"{f'{found:.4f} {found - value:+.4f}':>{max(15, len(text))}}")
-        interval = f"  ({low:.4f} to {high:.4f})" if low is not None and high is not None else ""
-        print(f"{name:14} {'  '.join(cells)}{interval}")
+        print(f"{name:14} {'  '.join(cells)}")
     print_extras(report)
     print(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in report.counts.items()))
 
@@ -126,8 +125,18 @@ def print_report(report: Report, after: Mapping[str, Report] | None = None) -> N
 def print_extras(report: Report) -> None:
     for point in report.verification.points if report.verification else []:
         threshold = f"at cosine distance {point.threshold:.4f}" if np.isfinite(point.threshold) else "at any distance"
-        bounds: Any = report.intervals.get(point.name)
-        interval = f"  ({bounds[0]:.4f} to {bounds[1]:.4f})" if bounds else ""
-        print(f"{point.name:14} {point.fnmr:.4f}{interval}  {threshold}")
+        print(f"{point.name:14} {point.fnmr:.4f}{interval_text(report, point.name)}  {threshold}")
     for name, value in report.pcf.items():
         print(f"{name:14} {value:.4f}")
+    if report.verification:
+        print("fnmr@f: share of the pairs of one label taken for two, with at most f of those of two taken for one")
+    if report.pcf:
+        print("pcf@v: share of the dimensions that explain v of the variance")
+    if report.intervals:
+        print("(low to high): 95 % interval, were other queries of the same labels asked")
+
+
+def interval_text(report: Report, name: str) -> str:
+    """The confidence interval of a figure, or nothing where it has none."""
+    bounds = report.intervals.get(name)
+    return f"  ({bounds[0]:.4f} to {bounds[1]:.4f})" if bounds else ""

@@ -15,6 +15,7 @@ from mlcore.cli.recipes import NAMED
 from mlcore.cli.screen import Screen
 from mlcore.cli.search import run_search
 from mlcore.cli.training import run_train
+from mlcore.config.postprocess import STEPS
 from mlcore.errors import InputError
 from mlcore.export import FORMATS
 from mlcore.loggers import LOGGERS
@@ -131,16 +132,24 @@ def build_parser() -> argparse.ArgumentParser:
     train.set_defaults(run=run_train)
 
     evaluate = commands.add_parser(
-        "evaluate", parents=[on_data, on_model, closed], help="report how well a model retrieves"
+        "evaluate",
+        parents=[on_data, on_model, closed],
+        help="report how well a model retrieves",
+        description="Report how well a model retrieves, on the validation rows. All figures are shares, 0 to 1. Those "
+        "by category stand in --out and --json.",
     )
     evaluate.add_argument(
         "--postprocess",
         action="append",
         default=[],
         metavar="STEPS",
-        help="as rerank:k1=20,k2=6 or dba+qe:k=5; repeatable, each beside the figures without",
+        help=f"as rerank:k1=20,k2=6 or dba+qe:k=5; repeatable, each beside the figures without; of {', '.join(STEPS)}",
     )
-    evaluate.add_argument("--extras", action="store_true", help="verification, confidence intervals and PCF too")
+    evaluate.add_argument(
+        "--extras",
+        action="store_true",
+        help="too: FNMR at wanted FMRs (verification), 95%% confidence intervals, PCF (use of the dimensions)",
+    )
     evaluate.add_argument("--out", type=Path, help="where to write report.json")
     evaluate.set_defaults(run=run_evaluate)
 
@@ -151,7 +160,9 @@ def build_parser() -> argparse.ArgumentParser:
     embed.add_argument("--out", type=Path, required=True, help=out)
     embed.set_defaults(run=run_embed)
 
-    search = commands.add_parser("search", parents=[working, on_model], help="find the photos most like others")
+    like = "find the photos most like others"
+    shown = f"{like.capitalize()}: rank, score (cosine similarity, at most 1), label and file of each."
+    search = commands.add_parser("search", parents=[working, on_model], help=like, description=shown)
     search.add_argument(
         "--gallery",
         type=Path,

@@ -58,7 +58,7 @@ def run_pairs(arguments: argparse.Namespace, screen: Screen) -> int:
     with whole(arguments.out) as partial:
         save_head(trained.head, partial)
     facts = {"steps": trained.steps, "before": trained.before, "after": trained.after}
-    print(json.dumps(facts) if arguments.json else trained)
+    print(json.dumps(facts) if arguments.json else f"{arguments.out}: {trained}")
     return 0
 
 

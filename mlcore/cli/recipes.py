@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from mlcore.config import PRESETS, Recipe
-from mlcore.config.faults import Fault, Place, recipe_faults
+from mlcore.config.faults import Fault, Place, instead, recipe_faults
 from mlcore.errors import InputError
 from mlcore.recipes import PUBLISHED
 from mlcore.table import Note, recipe_fit, train_facts
@@ -42,8 +42,9 @@ def fault_text(fault: Fault, origins: Origins) -> str:
     >>> fault_text(Fault(("loss", "margn"), "There is no such key.", "Did you mean margin?"), {("loss",): "line 2"})
     'loss.margn (line 2): There is no such key. Did you mean margin?'
     """
-    ends = range(len(fault.place), 0, -1)
-    origin = next((origins[fault.place[:end]] for end in ends if fault.place[:end] in origins), None)
+    places = [fault.place[:end] for end in range(len(fault.place), 0, -1)]
+    places.append((*fault.place, "kind"))  # where that alone was written, by --set
+    origin = next((origins[place] for place in places if place in origins), None)
     return f"{fault.key}{f' ({origin})' if origin else ''}: {fault.message} {fault.remedy}".rstrip()
 
 
@@ -62,7 +63,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], Origins]:
     except UnicodeDecodeError:
         raise InputError(f"{path} is not YAML: it is no UTF-8 text. Save it as UTF-8.") from None
     except OSError:
-        raise InputError(f"{path} is neither a file nor a recipe's name. The names: {', '.join(NAMED)}.") from None
+        raise InputError(f"{path} is neither a file nor a recipe's name. {instead(str(path), NAMED)}") from None
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         tree = yaml.safe_load(text)

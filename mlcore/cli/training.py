@@ -16,9 +16,9 @@ from mlcore.cli.commands import RECIPE
 from mlcore.cli.data import all_damage_listed, load_tables
 from mlcore.cli.evaluation import SHOWN, closed_set, measure, print_closed_set, print_report, validation_rows
 from mlcore.cli.opening import cache_dir, check_folder, embed_rows, open_device, shared_labels, write_json
-from mlcore.cli.recipe_text import commented
 from mlcore.cli.recipes import fit_preset, load_recipe
 from mlcore.cli.screen import Bar, Screen
+from mlcore.config.text import commented
 from mlcore.engine import ValidationSet, checkpoints, fit, set_faults
 from mlcore.errors import InputError
 from mlcore.evaluate import Report

@@ -73,7 +73,7 @@ def worded(fault: Mapping[str, Any], place: Place, tree: Mapping[str, Any]) -> F
         case "value_error":
             return Fault(place, f"{context.get('error') or fault['msg']}.", "Change one of them.")
         case _:
-            wish = str(fault["msg"]).replace("Input should be", "It should be")
+            wish = str(fault["msg"]).replace("Input should be", "It should be").partition(", unable to")[0]
             return Fault(place, f"{value} will not do.", f"{wish}.")
 
 

@@ -124,6 +124,7 @@ Postprocess = Annotated[
     Field(discriminator="kind"),
 ]
 STEP: TypeAdapter[Postprocess] = TypeAdapter(Postprocess)
+STEPS = {step.model_fields["kind"].default: step for step in get_args(get_args(Postprocess)[0])}  # by kind
 
 
 def parse(text: str) -> tuple[Postprocess, ...]:
@@ -151,11 +152,10 @@ def parse(text: str) -> tuple[Postprocess, ...]:
 
 def step_fault(kind: str, fault: Mapping[str, Any]) -> str:
     """One of pydantic's errors of a step in words."""
-    kinds = {step.model_fields["kind"].default: step for step in get_args(get_args(Postprocess)[0])}
-    if kind not in kinds:
-        return f"There is no step {kind}. Choose one of: {', '.join(map(repr, kinds))}."
+    if kind not in STEPS:
+        return f"There is no step {kind}. Choose one of: {', '.join(map(repr, STEPS))}."
     setting = str(fault["loc"][-1])
-    known = ", ".join(name for name in kinds[kind].model_fields if name != "kind")
+    known = ", ".join(name for name in STEPS[kind].model_fields if name != "kind")
     match fault["type"]:
         case "missing":
             return f"{kind}.{setting} is missing. Write {kind}:{setting}=value."

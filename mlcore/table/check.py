@@ -270,5 +270,5 @@ def check_matches(table: pd.DataFrame, rows: Rows) -> Iterator[Problem]:
         yield Problem(0, "is_gallery", text, remedy)
         return
     for row, label in zip(alone["row"], alone["label"], strict=True):
-        text = f"This query of {shown(label)} has no match in the gallery but itself and its own sequence."
+        text = f"This query of the label {shown(label)} has no match in the gallery but itself and its own sequence."
         yield Problem(int(row), "is_query", text, "Add a gallery sample; till then no report counts it.", "warning")

@@ -127,7 +127,8 @@ def check_validation(manifest: pd.DataFrame) -> list[Problem]:
     if len(alone):
         text = f"{len(alone)} of {queries} queries have no match in the gallery and are left out of the report: "
         text += f"{named(alone['path'])}."
-        return [Problem(0, "is_gallery", text, "Give their labels a gallery sample.", "warning")]
+        remedy = "Give their labels a gallery sample that is neither a copy nor of the same sequence."
+        return [Problem(0, "is_gallery", text, remedy, "warning")]
     return []
 
 

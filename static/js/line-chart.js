@@ -7,6 +7,7 @@
 
 const script = document.getElementById("app-script").dataset;
 const HUES = ["--series-1", "--series-2", "--series-3", "--series-4"];
+const WHOLE = Array.from({ length: 9 }, (_, power) => [1, 2, 5].map((each) => each * 10 ** power)).flat(); // steps between ticks
 let library;
 
 function loadLibrary() {
@@ -121,10 +122,10 @@ class LineChart extends HTMLElement {
     const unit = series.every((one) => one.unit === series[0].unit) ? (series[0].unit ?? "") : "";
     return {
       ...this.size(),
-      scales: { x: { time: false, range: (_, low, high) => (this.points.steps ? [0, Math.max(this.points.steps, high ?? 0)] : [low, high]) } },
+      scales: { x: { time: false, range: (_, low, high) => (this.points.steps ? [0, this.points.steps] : [low, high]) } },
       cursor: { points: { size: 7 }, y: false },
       legend: { live: true },
-      axes: [{ ...axis, size: 30, grid: { show: false } }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => figure(v, unit)) }],
+      axes: [{ ...axis, size: 30, grid: { show: false }, incrs: WHOLE }, { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => figure(v, unit)) }],
       series: [
         { label: "Step", value: (_, step) => (step ?? this.newest(0))?.toLocaleString() ?? "–" },
         ...series.map((one, i) => ({

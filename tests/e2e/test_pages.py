@@ -124,3 +124,20 @@ def test_photos_are_selected_by_keys(signed_in: Page, site: Site, long_names: st
     page.keyboard.press("Escape")
     page.keyboard.press("/")
     expect(page.locator("[name=q]")).to_be_focused()
+
+
+def test_a_definition_shows_to_keys_and_fingers(signed_in: Page, site: Site) -> None:
+    signed_in.goto(f"{site.url}/styleguide")
+    shown = "() => getComputedStyle(document.querySelector('abbr[title]'), '::after').content"
+    assert signed_in.evaluate(shown) == "none"
+    named = signed_in.locator("abbr[title]").first
+    named.focus()
+    assert (named.get_attribute("title") or "?") in signed_in.evaluate(shown)
+
+
+def test_the_axis_of_a_run_ends_at_its_last_step(signed_in: Page, site: Site) -> None:
+    one_point = {"steps": 40, "series": [{"name": "loss", "label": "Loss", "points": [[0, 14.0]]}]}
+    signed_in.route("**/styleguide/points", lambda route: route.fulfill(json=one_point))
+    signed_in.goto(f"{site.url}/styleguide")
+    expect(signed_in.locator("line-chart canvas").first).to_be_visible()
+    assert signed_in.evaluate("document.querySelector('line-chart').plot.scales.x.max") == 40

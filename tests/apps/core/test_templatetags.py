@@ -101,7 +101,8 @@ def test_every_metric_of_a_report_has_a_label_and_a_definition() -> None:
     assert metrics.label("cmc@1") == "CMC@1"
     assert metrics.label("map@r") == "mAP@R"
     assert metrics.label("map_hits@10") == "mAP@10, by hits"
-    assert metrics.label("fnmr@0.001") == "FNMR@FMR=0.001"
+    assert metrics.label("fnmr@0.001") == "FNMR@FMR=0.1 %"
+    assert "no more than 0.1 % of the pairs of two labels" in metrics.definition("fnmr@0.001")
     assert "divided by R" in metrics.definition("map@r")
 
 

@@ -49,6 +49,12 @@ def test_the_page_shows_figures_counts_and_worst_queries(client: Client, report:
     assert reverse("datasets:sample", args=[report.queries.order_by("average_precision", "id")[0].sample_id]) in page
 
 
+def test_a_training_that_made_it_worse_is_said_to_have(client: Client, report: Evaluation) -> None:
+    assert "The training did not help" not in client.get(url(report)).content.decode()
+    Evaluation.objects.update(untrained=report.untrained | {"cmc@1": report.overall["cmc@1"] + 0.01})
+    assert "The training did not help here" in client.get(url(report)).content.decode()
+
+
 def test_the_measured_are_counted_with_their_labels(client: Client, report: Evaluation) -> None:
     counts = report.counts | {"queries_without_match": 3}
     Evaluation.objects.update(counts=counts)
@@ -226,7 +232,8 @@ def test_fnmr_stands_with_the_categories(client: Client, report: Evaluation) -> 
     shown = [[row[0], *row[5:8]] for row in table(page, 'id="categories-title"')]
     names = ("fnmr@0.1", "fnmr@0.01", "fnmr@0.001")
     assert shown == [[row["name"], *(f"{100 * row['metrics'][name]:.1f} %" for name in names)] for row in rows]
-    assert "with that same threshold" in page.partition("FNMR@FMR=0.1")[0]
+    assert "with that same threshold" in page.partition("FNMR@FMR=10 %")[0]
+    assert "FNMR, where small is good: of the pairs of one label, the share that a threshold takes for two" in page
     for row in report.categories:  # as before categories had it
         row["metrics"] = {name: value for name, value in row["metrics"].items() if not name.startswith("fnmr")}
     report.save()

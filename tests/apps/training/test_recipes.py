@@ -14,6 +14,7 @@ from mlcore.table import TrainFacts
 def test_text_gives_the_recipe_back(name: str) -> None:
     recipe = PRESETS[name]
     assert recipes.recipe_parse(recipes.recipe_text(recipe)) == recipe
+    assert "size: 96  # Side of the square input, in pixels" in recipes.recipe_text(PRESETS["quick"])
     assert recipes.recipe_parse(json.dumps(recipe.model_dump(mode="json"))) == recipe
 
 
@@ -88,6 +89,7 @@ def test_knobs_turn_what_they_name() -> None:
         "labels": 0,
         "instances": 0,
         "seed": 3,
+        "statistics": True,
     }
 
 

@@ -382,12 +382,25 @@ def test_another_network_does_not_keep_the_weights_of_the_one_before(client: Cli
     assert (chosen.kind, chosen.arch, chosen.pretrained) == ("vit", "vit_tiny", None)
 
 
+def test_the_statistics_can_be_left_out(client: Client, snapshot: Snapshot) -> None:
+    page = client.get(f"{new_url(snapshot.dataset)}&snapshot={snapshot.pk}&preset=quick")
+    assert '<option value="True" selected>' in page.content.decode()
+    page = client.post(preview_url(snapshot.dataset), sent(page, statistics="False"))
+    assert '<option value="False" selected>' in page.content.decode()
+    client.post(new_url(snapshot.dataset), sent(page))
+    run = Run.objects.get()
+    assert run.recipe["extractor"] == PRESETS["quick"].extractor.model_dump() | {"statistics": False}
+    assert "Statistics" not in client.get(reverse("training:detail", args=[run.pk])).content.decode()
+
+
 def test_what_cannot_learn_is_refused_before_any_work(client: Client, snapshot: Snapshot) -> None:
     text = recipe_text(SMALL.model_copy(update={"extractor": Handcrafted()}))
     page = client.post(preview_url(snapshot.dataset), fields(SMALL, snapshot, recipe=text))
     assert page.status_code == 200
     assert "nothing of it learns" in page.content.decode()
-    assert client.post(new_url(snapshot.dataset), sent(page)).status_code == 422
+    assert page.context["form"]["statistics"].value() is None
+    page = client.post(new_url(snapshot.dataset), sent(page, statistics=""))  # as browsers send what it does not have
+    assert (page.status_code, "nothing of it learns" in page.content.decode()) == (422, True)
     assert not Run.objects.exists()
 
 

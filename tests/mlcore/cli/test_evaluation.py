@@ -81,6 +81,11 @@ def test_extras_are_there_when_asked_for(trained: Path, table: Path, capsys: pyt
     shown = next(line for line in lines if line.startswith("fnmr@0.1 ")).split()
     assert shown[1] == f"{point['fnmr']:.4f}"
     assert shown[-1] == f"{point['threshold']:.4f}"
+    assert lines[-2].startswith("(low to high): 95 % interval")
+    assert main([*command, "--postprocess", RERANK]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("map@5"))
+    before, after = report["overall"]["map@5"], report["postprocess"][RERANK]["overall"]["map@5"]
+    assert line.split() == f"map@5 {before:.4f} ({low:.4f} to {high:.4f}) {after:.4f} {after - before:+.4f}".split()
 
 
 def test_photos_that_train_too_are_told(trained: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

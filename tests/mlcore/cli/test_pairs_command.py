@@ -35,7 +35,7 @@ def test_the_head_is_that_of_the_train_rows_and_evaluate_takes_it(
     config = PairHeadConfig.model_validate(SETTINGS)
     expected = train_pair_head(embeddings[is_train], manifest_rows(manifest[is_train]), config)
     assert expected.steps > 0  # or the head would be the same whatever the rows
-    assert sentence == str(expected)
+    assert sentence == f"{out}: {expected}"
     head = load_head(out)
     assert head.config == config
     torch.testing.assert_close(head.state_dict(), expected.head.state_dict())

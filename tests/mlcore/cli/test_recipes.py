@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from mlcore.cli import main
-from mlcore.cli.recipe_text import commented
 from mlcore.cli.recipes import load_recipe
 from mlcore.config import PRESETS, MemoryBank, Recipe, Triplet
 from mlcore.config.faults import groups_at
+from mlcore.config.text import commented
 from mlcore.errors import InputError
 from mlcore.recipes import PUBLISHED
 
@@ -91,12 +91,11 @@ def test_every_fault_names_key_line_and_remedy(tmp_path: Path, capsys: pytest.Ca
         "extractor (line 6): There is no kind resnett. Did you mean resnet?",
         "loss.margn (line 5): There is no such key. Did you mean margin?",
         "optimizer.kind (line 10): 'adam' is none of the choices. Write 'adamw' or 'sgd'.",
-        "optimizer.schedule.warmup (line 13): 'much' will not do. "
-        "It should be a valid number, unable to parse string as a number.",
+        "optimizer.schedule.warmup (line 13): 'much' will not do. It should be a valid number.",
         "preprocess.fit (line 15): 'cut' is none of the choices. Write 'pad', 'crop' or 'stretch'.",
         "sampler (line 7): The kind is missing. Add kind: balanced or category_balanced or distinct_category "
         "or shuffle.",
-        "seed (--set seed=one): 'one' will not do. It should be a valid integer, unable to parse string as an integer.",
+        "seed (--set seed=one): 'one' will not do. It should be a valid integer.",
         "steps (line 2): -1 will not do. It should be greater than 0.",
         "turbo (line 16): There is no such key. Choose one of: amp, augment, best_metric, checkpoint_every, compile, "
         "extractor, log_every, loss, optimizer, patience, preprocess, sampler, seed, steps, validate_every, workers.",
@@ -134,8 +133,18 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_bytes(b"steps: \xff\xfe")
     with pytest.raises(InputError, match="no UTF-8 text"):
         load_recipe(str(tmp_path / "recipe.yaml"))
-    with pytest.raises(InputError, match="neither a file nor a recipe's name"):
+    with pytest.raises(InputError, match=r"neither a file nor a recipe's name\. Choose one of: demo, quick"):
         load_recipe(str(tmp_path))
+    with pytest.raises(InputError, match="Did you mean quick"):
+        load_recipe("quikc")
+
+
+def test_a_kind_that_set_misspells_is_found_by_its_change() -> None:
+    with pytest.raises(InputError) as caught:
+        load_recipe("quick", ["loss.kind=tripplet"])
+    assert caught.value.problems == [
+        "loss (--set loss.kind=tripplet): There is no kind tripplet. Did you mean triplet?"
+    ]
 
 
 def test_numbers_may_be_written_as_people_do(tmp_path: Path) -> None:

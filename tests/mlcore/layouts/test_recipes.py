@@ -8,9 +8,9 @@ import pytest
 
 from mlcore.catalogue import find_pretrained
 from mlcore.cli import main
-from mlcore.cli.recipe_text import commented
 from mlcore.cli.recipes import load_recipe
 from mlcore.config import Handcrafted
+from mlcore.config.text import commented
 from mlcore.layouts import LAYOUTS
 from mlcore.recipes import PUBLISHED
 from tests.mlcore.layouts.folders import MAKERS
