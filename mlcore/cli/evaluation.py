@@ -21,6 +21,7 @@ from mlcore.table.guard import check_shared_files
 
 SHOWN = ("cmc@1", "precision@5", "map@5", "map@r")
 NO_EXTRAS = Extras()
+ROUNDING = 1e-9  # of a mean in float64
 Chains = dict[str, tuple[Postprocess, ...]]
 
 
@@ -137,6 +138,6 @@ def print_extras(report: Report) -> None:
 
 
 def interval_text(report: Report, name: str) -> str:
-    """The confidence interval of a figure, or nothing where it has none."""
-    bounds = report.intervals.get(name)
-    return f"  ({bounds[0]:.4f} to {bounds[1]:.4f})" if bounds else ""
+    """The confidence interval of a figure; none where all queries gave the same, for then draws cannot differ."""
+    low, high = report.intervals.get(name) or (0.0, 0.0)
+    return f"  ({low:.4f} to {high:.4f})" if high - low > ROUNDING else ""

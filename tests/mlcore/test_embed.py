@@ -1,5 +1,7 @@
 """Embedding a manifest: the same vector from every path, by whichever form of the network, cached or not."""
 
+import gc
+import os
 from functools import cache
 from pathlib import Path
 
@@ -179,3 +181,19 @@ def test_a_trace_computes_what_the_network_does(statistics: bool) -> None:
     with torch.inference_mode():
         trace = traced(folded(model.network), images[:2], bf16=False)
         assert torch.allclose(trace(images), model.network(images), atol=1e-5)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux alone tells of a process's memory there")
+def test_a_form_that_is_let_go_of_leaves_no_memory_behind() -> None:
+    """A training seeks one for each validation."""
+    model = embedder(ResNet(dimension=16, statistics=True))
+    weights = sum(value.nbytes for value in model.network.state_dict().values())
+    used = []
+    for _ in range(9):
+        embed = quick_embed(model, photos(16))
+        for _ in range(3):  # the second time it compiles
+            embed(photos(16))
+        del embed
+        gc.collect()
+        used.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+    assert used[-1] - used[2] < 3 * weights  # by six forms

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pytest
 
 from mlcore.cli import main
 from mlcore.cli.data import load_data
+from mlcore.cli.evaluation import interval_text
 from mlcore.config.postprocess import parse
 from mlcore.embed import embed_manifest
 from mlcore.model import load_model
@@ -151,3 +153,8 @@ def test_embed_gives_each_row_one_record_and_spares_what_others_wrote(
     assert "list.rows.csv is there and is no table that this command wrote" in capsys.readouterr().err
     assert (tmp_path / "list.rows.csv").read_text() == "somebody's own"
     assert not (tmp_path / "list.npy").exists()
+
+
+def test_queries_that_are_all_alike_have_no_interval() -> None:
+    report = SimpleNamespace(intervals={"cmc@1": (1.0, 1.0), "mrr": (0.5, 0.75)})
+    assert [interval_text(report, name) for name in ("cmc@1", "mrr", "map@r")] == ["", "  (0.5000 to 0.7500)", ""]
